@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The contract of a virtualisation extension. One const table per vendor; core picks strategies by caps, never by
+ * vendor. Slots act on a vCPU only from its own CPU. A backend's own vCPU structure begins with struct vcpu.
+ */
+#ifndef UNDERCROFT_BACKEND_H
+#define UNDERCROFT_BACKEND_H
+
+#include <undercroft/types.h>
+#include <undercroft/event.h>
+#include <undercroft/exit.h>
+#include <undercroft/nested.h>
+#include <undercroft/owner.h>
+#include <undercroft/regs.h>
+
+struct platform;
+struct vm;
+
+/* What this CPU's extension can do beyond the minimum. */
+#define BACKEND_CAP_NRIP     0x01u /* exits tell the next RIP */
+#define BACKEND_CAP_ASSISTS  0x02u /* exits bring instruction bytes */
+#define BACKEND_CAP_PAGES_1G 0x04u /* nested tables take 1 GiB pages */
+
+enum tlb_scope {
+	TLB_FLUSH_GUEST, /* everything of this guest */
+};
+
+struct backend_ops {
+	const char *name;    /* "svm", "vmx" */
+	size_t vcpu_size;    /* bytes of the backend's vCPU structure, which begins with struct vcpu */
+	unsigned vcpu_pages; /* 4 KiB pages vcpu_init takes from the pool */
+
+	/*
+	 * Can this CPU do it? 0, or -ENODEV with *why and *cure set to sentences for the user. Changes nothing.
+	 */
+	int (*supported)(struct platform *platform, const char **why, const char **cure);
+
+	/* The CPU's BACKEND_CAP_x bits. */
+	uint32_t (*caps)(struct platform *platform);
+
+	/* Turns the extension on for this CPU. 0 or -EIO. */
+	int (*cpu_enable)(struct vcpu *vcpu);
+
+	/* Allocates and fills the vendor's control structures for a vCPU whose vm is set up. 0 or -ENOMEM. */
+	int (*vcpu_init)(struct vcpu *vcpu);
+
+	/* Enters the guest and stays until vcpu_exit() returns non-zero. */
+	void (*run)(struct vcpu *vcpu);
+
+	/* Loads vcpu->detail for the kinds that have one. */
+	void (*decode_detail)(struct vcpu *vcpu);
+
+	/* Guest state. GPRs, RIP and RFLAGS live in struct vcpu; everything else goes through these. */
+	uint64_t (*reg_get)(struct vcpu *vcpu, enum reg reg);
+	void (*reg_set)(struct vcpu *vcpu, enum reg reg, uint64_t value);
+	void (*seg_get)(struct vcpu *vcpu, enum seg seg, struct segment *out);
+	void (*seg_set)(struct vcpu *vcpu, enum seg seg, const struct segment *value);
+
+	/* Turns one intercept on or off. 0, -EINVAL or -ENOTSUP. Called on 0 <-> 1 only. */
+	int (*intercept)(struct vcpu *vcpu, enum intercept_kind kind, uint32_t argument, bool on);
+
+	/* Makes the next entry deliver this event; one per entry. */
+	void (*inject)(struct vcpu *vcpu, const struct event *event);
+
+	/* One nested table entry at a level (1..4). */
+	uint64_t (*nested_encode)(const struct nested_entry *entry, unsigned level);
+	void (*nested_decode)(uint64_t raw, unsigned level, struct nested_entry *entry);
+
+	/* The next entry uses this view. Flushes what has to be flushed. */
+	void (*nested_activate)(struct vcpu *vcpu, const struct nested_view *view);
+	void (*tlb_flush)(struct vcpu *vcpu, enum tlb_scope scope);
+
+	/*
+	 * on: the next entry executes one instruction and exits with EXIT_EXCEPTION; exceptions of any vector exit,
+	 * interrupts and NMIs stay pending. off: back to normal. The guest's own TF is kept by core.
+	 */
+	void (*step)(struct vcpu *vcpu, bool on);
+
+	/* Logs what only the vendor knows about a vCPU. */
+	void (*dump)(struct vcpu *vcpu);
+};
+
+/* A backend is announced in the linker set "backends". */
+#define BACKEND_REGISTER(ops)                                \
+	static const struct backend_ops *const backend_##ops \
+		__attribute__((used, section("backends"), aligned(sizeof(void *)))) = &(ops)
+
+#endif

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Events on their way into the guest: exceptions, NMIs and interrupted deliveries. Core arbitrates, the backend's
+ * inject slot only carries out. Must not know VMCB or VMCS encodings.
+ */
+#ifndef UNDERCROFT_EVENT_H
+#define UNDERCROFT_EVENT_H
+
+#include <undercroft/types.h>
+
+struct vcpu;
+
+enum event_type {
+	EVENT_NONE,
+	EVENT_INTR,	   /* external interrupt */
+	EVENT_NMI,	   /* non-maskable interrupt */
+	EVENT_EXCEPTION,   /* hardware exception */
+	EVENT_SOFT_INTR,   /* INT n */
+	EVENT_SOFT_EXCEPT, /* INT3, INTO */
+};
+
+struct event {
+	uint8_t type; /* enum event_type */
+	uint8_t vector;
+	bool has_error;
+	uint8_t length; /* of the instruction, software events only; 0: not known */
+	uint32_t error;
+	uint64_t address; /* #PF: goes to CR2 at injection */
+};
+
+struct event_queue {
+	struct event delivery;	/* the CPU was delivering this when it exited; EVENT_NONE if none */
+	struct event exception; /* raised by us on the guest's behalf */
+	bool nmi;		/* to be delivered when the guest does not block NMIs */
+};
+
+/*
+ * Queues an exception for the guest, merging it with what is already under way as the CPU does: benign after
+ * contributory replaces, contributory after contributory becomes #DF, a fault while delivering #DF becomes a shutdown.
+ * Source: APM vol. 2, "#DF: Double-Fault Exception (Vector 8)" (8.2.9); SDM vol. 3, "Interrupt 8" (6.15), table 6-5.
+ */
+void event_queue_exception(struct vcpu *vcpu, uint8_t vector, bool has_error, uint32_t error, uint64_t address);
+
+/* Queues #UD, without error code. */
+void event_queue_ud(struct vcpu *vcpu);
+
+/* Queues #GP(0). */
+void event_queue_gp(struct vcpu *vcpu);
+
+/* Queues the single-step #DB trap of an instruction that we carried out while the guest had TF set; DR6.BS is set. */
+void event_queue_step_trap(struct vcpu *vcpu);
+
+/*
+ * Hands the winning event to the backend. Called behind the work word only. Priority: a shutdown condition, then an
+ * interrupted delivery or the exception that replaced it, then an NMI.
+ */
+void event_commit(struct vcpu *vcpu);
+
+#endif

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Why a vCPU came out of its guest, in words both vendors share, and how an exit ends.
+ * Must not know any vendor's exit codes.
+ */
+#ifndef UNDERCROFT_EXIT_H
+#define UNDERCROFT_EXIT_H
+
+#include <undercroft/types.h>
+
+struct vcpu;
+
+/*
+ * The kinds of exit: X(symbol, name in statistics). The names are part of the statistics format: append only.
+ *
+ * CPUID       CPUID executed
+ * MSR         RDMSR or WRMSR on an intercepted or out-of-map index
+ * IO          IN, OUT, INS or OUTS on an intercepted port
+ * NESTED      the nested page tables refused a guest-physical access
+ * HYPERCALL   VMMCALL or VMCALL
+ * VIRT_INSN   an instruction of the virtualisation extensions, which the guest does not have
+ * SHUTDOWN    triple fault
+ * EXCEPTION   an intercepted exception
+ * NMI         a non-maskable interrupt arrived
+ * INTR        an external interrupt arrived
+ * WINDOW      the guest can take an interrupt now
+ * INVALID     the CPU refused to enter the guest
+ * UNKNOWN     anything the backend has no kind for
+ */
+#define EXIT_KINDS(X)             \
+	X(CPUID, "cpuid")         \
+	X(MSR, "msr")             \
+	X(IO, "io")               \
+	X(NESTED, "npf")          \
+	X(HYPERCALL, "hypercall") \
+	X(VIRT_INSN, "virt")      \
+	X(SHUTDOWN, "shutdown")   \
+	X(EXCEPTION, "exception") \
+	X(NMI, "nmi")             \
+	X(INTR, "intr")           \
+	X(WINDOW, "window")       \
+	X(INVALID, "invalid")     \
+	X(UNKNOWN, "unknown")
+
+enum exit_kind {
+#define X(symbol, name) EXIT_##symbol,
+	EXIT_KINDS(X)
+#undef X
+		EXIT_KIND_COUNT
+};
+
+/*
+ * How a handler wants its exit to end. Stopping for a debugger is orthogonal (vcpu_request_stop) and faults are
+ * event_queue() followed by VERDICT_RESUME.
+ */
+enum verdict {
+	VERDICT_PASS,	   /* not mine: ask the next one; from the default handler: an error */
+	VERDICT_SKIP_INSN, /* the instruction has been carried out: the exit loop moves RIP past it */
+	VERDICT_RESUME,	   /* enter the guest again where it is */
+	VERDICT_FATAL,	   /* nothing sensible can follow: log everything and stop the machine */
+};
+
+/* A handler of one exit kind. Called on the vCPU's own CPU, interrupts off. */
+typedef enum verdict (*exit_handler_fn)(struct vcpu *vcpu);
+
+/* What the backend always loads: the header. */
+struct exit_header {
+	uint8_t kind;	/* enum exit_kind */
+	uint8_t length; /* of the instruction in bytes; 0 if the CPU did not tell */
+	uint32_t code;	/* the vendor's own exit code, for the log alone */
+};
+
+/* Access bits of a nested fault and of guest memory accesses. */
+#define ACCESS_READ  0x1u
+#define ACCESS_WRITE 0x2u
+#define ACCESS_EXEC  0x4u
+
+/* What decode_detail() loads: valid until the guest is entered again. */
+struct exit_detail {
+	union {
+		struct {
+			uint32_t index;
+			bool write;
+		} msr;
+		struct {
+			uint16_t port;
+			uint8_t size; /* bytes: 1, 2 or 4 */
+			bool in, string, rep;
+		} io;
+		struct {
+			gpa_t gpa;
+			uint8_t access;	 /* ACCESS_x bits */
+			bool present;	 /* the translation was there, its permissions refused */
+			bool table_walk; /* the access was a walk of the guest's own page tables */
+		} nested;
+		struct {
+			uint8_t vector;
+			bool has_error;
+			uint32_t error;
+			uint64_t address; /* #PF: the would-be CR2 */
+		} exception;
+	};
+};
+
+#endif

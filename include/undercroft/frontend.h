@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The contract of a link to the outside. Role-free: the configuration makes a frontend carry the log, the control
+ * channel or both. Every wait inside is bounded and timed by the platform's clock.
+ */
+#ifndef UNDERCROFT_FRONTEND_H
+#define UNDERCROFT_FRONTEND_H
+
+#include <undercroft/types.h>
+
+struct frontend;
+struct platform;
+struct region;
+
+/* What the configuration says about one frontend; also what a default is expressed in. */
+struct frontend_config {
+	char compatible[32]; /* "ns16550a" */
+	char node[64];	     /* path of the node, for messages */
+	uint64_t address;    /* of the registers */
+	uint32_t length;     /* bytes or ports */
+	uint32_t clock_hz;   /* input clock of the baud generator */
+	uint32_t speed;	     /* bits per second */
+	uint8_t is_port;     /* 1: address is an I/O port, 0: memory */
+	uint8_t reserved[3];
+};
+
+#define FRONTEND_STATE_MAX 64
+
+struct frontend_ops {
+	const char *name;	/* "uart" */
+	const char *compatible; /* of the nodes it takes */
+	size_t size;		/* of the frontend's own structure, which begins with struct frontend */
+
+	/* Is the device there? Leaves it as it was. 0 or -ENODEV. */
+	int (*probe)(struct frontend *frontend);
+	/* Makes it ready. 0, -ENODEV or -ETIMEDOUT. */
+	int (*open)(struct frontend *frontend);
+	/* Takes what has arrived, never waits. Bytes read. */
+	size_t (*read)(struct frontend *frontend, void *buffer, size_t length);
+	/* Sends; may be short. Bytes taken. */
+	size_t (*write)(struct frontend *frontend, const void *data, size_t length);
+	/* Waits, bounded, until everything has left. 0 or -ETIMEDOUT. */
+	int (*flush)(struct frontend *frontend);
+	/* The guest or its firmware may have reset the device: makes it ready again if so. 0 or -ENODEV. */
+	int (*recover)(struct frontend *frontend);
+	/* Fills up to max regions the guest must not see. Returns how many there are. */
+	unsigned (*regions)(struct frontend *frontend, struct region *out, unsigned max);
+	/* Pointer-free state across the handoff. export returns the bytes used, adopt 0 or -EINVAL. */
+	size_t (*export)(struct frontend *frontend, void *state, size_t size);
+	int (*adopt)(struct frontend *frontend, const void *state, size_t size);
+};
+
+struct frontend {
+	const struct frontend_ops *ops;
+	struct platform *platform;
+	struct frontend_config config;
+};
+
+/* A frontend is announced in the linker set "frontends". */
+#define FRONTEND_REGISTER(ops)                                 \
+	static const struct frontend_ops *const frontend_##ops \
+		__attribute__((used, section("frontends"), aligned(sizeof(void *)))) = &(ops)
+
+#endif

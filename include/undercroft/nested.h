@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Nested page tables as objects: one base view per VM, overlays per vCPU that share all but a few pages of it. Walking,
+ * splitting and merging are done here once; backends only encode and decode single entries.
+ */
+#ifndef UNDERCROFT_NESTED_H
+#define UNDERCROFT_NESTED_H
+
+#include <undercroft/types.h>
+
+struct vm;
+
+/* Levels count from the leaf side: 1 = 4 KiB, 2 = 2 MiB, 3 = 1 GiB, 4 = the root. */
+#define NESTED_LEVELS	      4
+#define NESTED_LEVEL_SIZE(lv) (1ull << (PAGE_SHIFT + 9 * ((lv)-1)))
+
+/* What an entry says, vendor apart. present = false: everything else is zero. */
+struct nested_entry {
+	bool present;
+	bool leaf;
+	uint8_t access; /* ACCESS_READ | ACCESS_WRITE | ACCESS_EXEC */
+	paddr_t address;
+};
+
+struct nested_view {
+	const char *name;
+	paddr_t root;
+	const struct nested_view *base; /* NULL: this is a base */
+	uint64_t generation;		/* grows with each change of structure or content */
+	uint64_t base_generation;	/* overlays: the base's generation when the overlay was last synchronised */
+	gpa_t overlay_page;		/* overlays: the one page that differs; ~0 if none */
+	uint32_t overlay_levels;	/* overlays: private tables, root included */
+	paddr_t overlay_table[NESTED_LEVELS];
+};
+
+/* A pool of zeroed 4 KiB pages inside the hidden window; single-threaded (changes happen while vCPUs are parked). */
+struct page_pool {
+	paddr_t next, end; /* never handed out yet */
+	paddr_t free;	   /* chain through the first 8 bytes; 0 if empty */
+	uint32_t available;
+};
+
+void page_pool_init(struct page_pool *pool, paddr_t start, paddr_t end);
+/* A zeroed page, or 0 if there is none left. */
+paddr_t page_pool_alloc(struct vm *vm);
+void page_pool_free(struct vm *vm, paddr_t page);
+
+/* Makes an empty base view. Returns 0 or -ENOMEM. */
+int nested_view_init(struct vm *vm, struct nested_view *view, const char *name);
+
+/*
+ * Maps [gpa, gpa + size) to [address, …) with the largest pages that alignment and max_level (1..3) allow; splits what
+ * is in the way, merges nothing. All of it 4 KiB aligned.
+ * Returns 0, -EINVAL (alignment, wrap, beyond the physical address width) or -ENOMEM; on -ENOMEM what was mapped before
+ * stays as far as it was not yet replaced.
+ */
+int nested_map(struct vm *vm, struct nested_view *view, gpa_t gpa, uint64_t size, paddr_t address, uint8_t access,
+	       unsigned max_level);
+
+/* Makes [gpa, gpa + size) absent; same rules and errors. */
+int nested_unmap(struct vm *vm, struct nested_view *view, gpa_t gpa, uint64_t size);
+
+/* Changes only the access of what is mapped in [gpa, gpa + size). */
+int nested_protect(struct vm *vm, struct nested_view *view, gpa_t gpa, uint64_t size, uint8_t access);
+
+/*
+ * Replaces 4 KiB tables whose 512 entries map one aligned, contiguous range with equal access by one larger entry,
+ * within [gpa, gpa + size); frees their pages. max_level as in nested_map.
+ */
+void nested_merge(struct vm *vm, struct nested_view *view, gpa_t gpa, uint64_t size, unsigned max_level);
+
+/* Looks one address up. *level is that of the leaf or of the missing entry. Returns 0 or -ENOENT. */
+int nested_lookup(struct vm *vm, const struct nested_view *view, gpa_t gpa, struct nested_entry *entry,
+		  unsigned *level);
+
+/*
+ * Makes an overlay of a base that maps page to address with access, and everything else as the base does; with no_exec,
+ * nothing in it can be executed (so that the first fetch exits). An overlay is made once and re-aimed by calling this
+ * again. Returns 0 or -ENOMEM.
+ */
+int nested_overlay(struct vm *vm, struct nested_view *view, const struct nested_view *base, gpa_t page, paddr_t address,
+		   uint8_t access, bool no_exec);
+
+#endif

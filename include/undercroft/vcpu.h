@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A virtual CPU and the exit spine. gpr[] lies first, in ModRM order: the backends' entry code relies on it.
+ */
+#ifndef UNDERCROFT_VCPU_H
+#define UNDERCROFT_VCPU_H
+
+#include <undercroft/types.h>
+#include <undercroft/backend.h>
+#include <undercroft/event.h>
+#include <undercroft/exit.h>
+#include <undercroft/mode.h>
+#include <undercroft/regs.h>
+#include <undercroft/vm.h>
+#include <x86/flags.h>
+
+/* The work word: zero means enter again at once. Everything slow hides behind it. */
+#define WORK_EVENT    0x01u /* event_commit() has something to do */
+#define WORK_DELIVERY 0x02u /* the exit interrupted the delivery of an event */
+#define WORK_TRAP     0x04u /* an emulated instruction completed with TF set */
+#define WORK_STEP     0x08u /* a step against a scratch page begins or ends */
+#define WORK_VIEW     0x10u /* the base view changed: activate it again, with a flush */
+#define WORK_LEAVE    0x20u /* run() returns */
+
+/* An access that is let through once against a scratch page: hidden memory, MMIO regions. */
+struct step_state {
+	bool active;
+	bool delivery;	      /* the access happened while an event was being delivered: no instruction to step */
+	bool guest_tf;	      /* RFLAGS.TF as the guest had it */
+	bool flags_from_insn; /* the instruction itself loads RFLAGS: keep the TF it loaded */
+	bool write;
+	unsigned size; /* of the access, for a region */
+	gpa_t gpa;
+	struct region *region; /* NULL: hidden memory */
+	paddr_t scratch;
+};
+
+struct vcpu {
+	uint64_t gpr[GPR_COUNT];
+	uint64_t rip, rflags;
+	uint32_t work; /* WORK_x */
+	struct exit_header exit;
+	uint32_t code_flags; /* SEG_ATTR_L and SEG_ATTR_DB of CS, loaded with the header */
+	exit_handler_fn slot[EXIT_KIND_COUNT];
+	uint64_t exits[EXIT_KIND_COUNT];
+	struct vm *vm;
+	const struct backend_ops *backend;
+	struct exit_detail detail;
+	struct event_queue events;
+	struct step_state step;
+	struct nested_view overlay;
+	uint64_t apic_base; /* as the guest wrote it */
+};
+
+_Static_assert(offsetof(struct vcpu, gpr) == 0, "entry code stores the general registers at offset 0");
+
+/* Everything behind the work word. Returns non-zero if run() is to return. */
+int vcpu_work(struct vcpu *vcpu);
+
+/* Logs registers, code bytes and why; stops the machine with a readable screen. run() returns. */
+void vcpu_fatal(struct vcpu *vcpu, const char *why);
+
+/* Length of the instruction at RIP when the CPU did not tell; 0 if it cannot be read or is none. */
+unsigned vcpu_insn_length(struct vcpu *vcpu);
+
+/* Moves RIP past the current instruction, as its completion would. */
+static inline void vcpu_skip_insn(struct vcpu *vcpu)
+{
+	vcpu->rip = mode_rip_after(vcpu->rip, vcpu->exit.length, vcpu->code_flags & SEG_ATTR_L,
+				   vcpu->code_flags & SEG_ATTR_DB);
+	if (__builtin_expect((vcpu->rflags & (X86_FLAGS_TF | X86_FLAGS_RF)) != 0, 0)) {
+		if (vcpu->rflags & X86_FLAGS_TF)
+			vcpu->work |= WORK_TRAP;
+		vcpu->rflags &= ~(uint64_t)X86_FLAGS_RF;
+	}
+}
+
+/*
+ * The one way an exit takes through core. The backend has loaded the header, rip, rflags and code_flags. Returns
+ * non-zero when run() is to return.
+ */
+static inline int vcpu_exit(struct vcpu *vcpu)
+{
+	unsigned kind = vcpu->exit.kind;
+
+	vcpu->exits[kind]++;
+	switch (vcpu->slot[kind](vcpu)) {
+	case VERDICT_SKIP_INSN:
+		vcpu_skip_insn(vcpu);
+		break;
+	case VERDICT_RESUME:
+		break;
+	case VERDICT_PASS:
+	case VERDICT_FATAL:
+	default:
+		vcpu_fatal(vcpu, "no handler took the exit");
+		break;
+	}
+	return __builtin_expect(vcpu->work == 0, 1) ? 0 : vcpu_work(vcpu);
+}
+
+#endif

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The one virtual machine and what core knows about it.
+ */
+#ifndef UNDERCROFT_VM_H
+#define UNDERCROFT_VM_H
+
+#include <undercroft/types.h>
+#include <undercroft/exit.h>
+#include <undercroft/nested.h>
+#include <undercroft/owner.h>
+#include <undercroft/region.h>
+
+struct backend_ops;
+struct log;
+struct machine;
+struct platform;
+struct plugin_registry;
+struct vcpu;
+
+#define VM_HIDDEN_MAX	  8
+#define VM_GUEST_CALL_MAX 4
+#define VM_REMAP_MAX	  16
+
+/* Memory the guest must not see: the one list that nested views, the firmware's memory map and DMA remapping read. */
+struct hidden_range {
+	gpa_t start;
+	uint64_t length;
+};
+
+/* A place in guest code from which VMMCALL/VMCALL is ours; from anywhere else it is #UD. */
+struct guest_call {
+	gva_t address; /* linear, of the instruction */
+	exit_handler_fn handle;
+};
+
+struct vm {
+	const struct backend_ops *backend;
+	struct platform *platform;
+	struct log *log;
+	const struct machine *machine;
+	uint32_t caps;	      /* BACKEND_CAP_x of this machine */
+	gpa_t physical_limit; /* 1 << MAXPHYADDR */
+	struct page_pool pool;
+	struct nested_view base;
+	struct hidden_range hidden[VM_HIDDEN_MAX];
+	unsigned hidden_count;
+	uint64_t hidden_accesses;
+	struct region_list regions;
+	struct intercept_table intercepts;
+	struct guest_call guest_call[VM_GUEST_CALL_MAX];
+	unsigned guest_call_count;
+	bool hide_cpus; /* other CPUs exist and the guest must not start them */
+	struct plugin_registry *plugins;
+	struct vcpu *vcpu;
+};
+
+/* Does [gpa, gpa + length) touch hidden memory? */
+bool vm_hides(const struct vm *vm, gpa_t gpa, uint64_t length);
+
+#endif

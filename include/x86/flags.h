@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* RFLAGS. APM vol. 2, "RFLAGS Register" (3.1.6) */
+#ifndef X86_FLAGS_H
+#define X86_FLAGS_H
+
+#define X86_FLAGS_CF	0x00000001u
+#define X86_FLAGS_FIXED 0x00000002u
+#define X86_FLAGS_ZF	0x00000040u
+#define X86_FLAGS_TF	0x00000100u
+#define X86_FLAGS_IF	0x00000200u
+#define X86_FLAGS_DF	0x00000400u
+#define X86_FLAGS_NT	0x00004000u
+#define X86_FLAGS_RF	0x00010000u
+#define X86_FLAGS_VM	0x00020000u
+#define X86_FLAGS_AC	0x00040000u
+
+#endif

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Model-specific registers. APM vol. 2, "MSR Cross-Reference" (appendix A); SDM vol. 4 */
+#ifndef X86_MSR_H
+#define X86_MSR_H
+
+#define MSR_TSC		     0x00000010u
+#define MSR_APIC_BASE	     0x0000001bu
+#define MSR_FEATURE_CONTROL  0x0000003au
+#define MSR_UCODE_WRITE	     0x00000079u /* IA32_BIOS_UPDT_TRIG */
+#define MSR_MTRR_CAP	     0x000000feu
+#define MSR_SYSENTER_CS	     0x00000174u
+#define MSR_SYSENTER_ESP     0x00000175u
+#define MSR_SYSENTER_EIP     0x00000176u
+#define MSR_MTRR_PHYS_BASE0  0x00000200u
+#define MSR_MTRR_PHYS_MASK0  0x00000201u
+#define MSR_MTRR_FIX_64K     0x00000250u
+#define MSR_MTRR_FIX_16K_80  0x00000258u
+#define MSR_MTRR_FIX_16K_A0  0x00000259u
+#define MSR_MTRR_FIX_4K_C0   0x00000268u
+#define MSR_PAT		     0x00000277u
+#define MSR_MTRR_DEF_TYPE    0x000002ffu
+#define MSR_X2APIC_ICR	     0x00000830u
+#define MSR_EFER	     0xc0000080u
+#define MSR_STAR	     0xc0000081u
+#define MSR_LSTAR	     0xc0000082u
+#define MSR_CSTAR	     0xc0000083u
+#define MSR_FMASK	     0xc0000084u
+#define MSR_FS_BASE	     0xc0000100u
+#define MSR_GS_BASE	     0xc0000101u
+#define MSR_KERNEL_GS_BASE   0xc0000102u
+#define MSR_AMD_PATCH_LOADER 0xc0010020u
+#define MSR_VM_CR	     0xc0010114u
+#define MSR_IGNNE	     0xc0010115u
+#define MSR_SMM_CTL	     0xc0010116u
+#define MSR_VM_HSAVE_PA	     0xc0010117u
+#define MSR_SVM_KEY	     0xc0010118u
+
+#define APIC_BASE_BSP	 0x00000100u
+#define APIC_BASE_X2APIC 0x00000400u
+#define APIC_BASE_ENABLE 0x00000800u
+
+#define VM_CR_SVMDIS 0x00000010u
+#define VM_CR_LOCK   0x00000008u
+
+#endif
