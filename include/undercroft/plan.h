@@ -27,7 +27,8 @@ struct plan {
 	uint32_t vector_count;
 	struct {
 		uint8_t vector;
-		uint16_t offset; /* in low_segment */
+		uint16_t offset;     /* in low_segment */
+		uint16_t old_vector; /* offset of the four bytes that get the vector's old content */
 	} vector[8];
 	uint32_t guest_call_count;
 	uint64_t guest_call[VM_GUEST_CALL_MAX]; /* linear addresses of the VMMCALL/VMCALL in it, with their plugin */
@@ -57,10 +58,11 @@ int memory_map_mark(struct memory_map *map, uint64_t base, uint64_t length, uint
 int plan_low_alloc(struct plan *plan, size_t size, size_t align);
 
 /*
- * Points an interrupt vector at low_segment:offset when the image is planted. Returns 0, -EEXIST if the vector is
- * hooked already, or -ENOSPC.
+ * Points an interrupt vector at low_segment:handler when the image is planted. What the vector held until then is
+ * written to the four bytes at low_segment:old_vector, offset first, so that the handler can chain. Returns 0, -EEXIST
+ * if the vector is hooked already, or -ENOSPC.
  */
-int plan_vector_hook(struct plan *plan, uint8_t vector, uint16_t offset);
+int plan_vector_hook(struct plan *plan, uint8_t vector, uint16_t handler, uint16_t old_vector);
 
 /* Declares the VMMCALL/VMCALL at low_segment:offset to be a plugin's. Returns 0 or -ENOSPC. */
 int plan_guest_call(struct plan *plan, uint16_t offset, const char *plugin);
