@@ -55,9 +55,9 @@ struct plugin {
 	plugin_hook_fn guest_call;
 };
 
-#define PLUGIN_REGISTER(plugin)                           \
-	static const struct plugin *const plugin_##plugin \
-		__attribute__((used, section("plugins"), aligned(sizeof(void *)))) = &(plugin)
+#define PLUGIN_REGISTER(object)                           \
+	static const struct plugin *const plugin_##object \
+		__attribute__((used, section("plugins"), aligned(sizeof(void *)))) = &(object)
 
 /* The setup half. */
 struct plugin_setup {
