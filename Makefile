@@ -123,7 +123,7 @@ include $(sort $(wildcard core/Makefile core/*/Makefile tests/unit/Makefile test
 
 WARNINGS := -Wall -Wextra -Werror -Wshadow -Wconversion -Wmissing-prototypes -Wstrict-prototypes -Wundef -Wvla \
 	    -Wswitch-enum -Wimplicit-fallthrough
-CPPFLAGS := -Iinclude -I. -include $(AUTOHEADER)
+CPPFLAGS := -Iinclude -I. -I$(O)/include -include $(AUTOHEADER)
 COMMON   := -std=gnu11 -g -ffreestanding -fno-delete-null-pointer-checks -fno-stack-protector -fcf-protection=none \
 	    -fno-asynchronous-unwind-tables -fno-common -fvisibility=hidden -mgeneral-regs-only -isystem boot/metal/include \
 	    -ffile-prefix-map=$(CURDIR)/=
@@ -151,6 +151,13 @@ $(O)/$(1)/%.o: %.S $(AUTOHEADER) Makefile
 -include $$(objects-$(1):.o=.d)
 endef
 $(foreach t,loader setup vmm,$(eval $(call tier_rules,$(t))))
+
+# structure offsets for assembly
+$(O)/include/generated/%-offsets.h: backends/%/offsets.c $(AUTOHEADER) Makefile
+	$(call say,GEN,$@)
+	$(Q)$(CC) $(CFLAGS_vmm) $(CPPFLAGS) -MMD -MP -MT $@ -MF $(@:.h=.d) -S -o - $< | sed -n 's/^#define \([A-Z0-9_]* \)\$$*/#define \1/p' > $@
+$(O)/vmm/backends/%/entry.o: $(O)/include/generated/%-offsets.h
+-include $(wildcard $(O)/include/generated/*.d)
 
 # Zydis: the distribution's source package, decoder only
 ZYDIS_FLAGS := -DZYAN_NO_LIBC -DZYDIS_STATIC_BUILD -DZYCORE_STATIC_BUILD -DZYDIS_DISABLE_ENCODER \

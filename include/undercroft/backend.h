@@ -25,15 +25,25 @@ enum tlb_scope {
 	TLB_FLUSH_GUEST, /* everything of this guest */
 };
 
+/* The setup tier's half: which backend can this machine run? */
+struct backend_probe {
+	const char *name; /* the backend_ops' */
+
+	/*
+	 * Can this CPU do it? 0, or -ENODEV with *why and *cure set to sentences for the user; -ENOTSUP when it is
+	 * another vendor's CPU. Changes nothing.
+	 */
+	int (*supported)(struct platform *platform, const char **why, const char **cure);
+};
+
+#define BACKEND_PROBE_REGISTER(probe)                                  \
+	static const struct backend_probe *const backend_probe_##probe \
+		__attribute__((used, section("backend_probes"), aligned(sizeof(void *)))) = &(probe)
+
 struct backend_ops {
 	const char *name;    /* "svm", "vmx" */
 	size_t vcpu_size;    /* bytes of the backend's vCPU structure, which begins with struct vcpu */
 	unsigned vcpu_pages; /* 4 KiB pages vcpu_init takes from the pool */
-
-	/*
-	 * Can this CPU do it? 0, or -ENODEV with *why and *cure set to sentences for the user. Changes nothing.
-	 */
-	int (*supported)(struct platform *platform, const char **why, const char **cure);
 
 	/* The CPU's BACKEND_CAP_x bits. */
 	uint32_t (*caps)(struct platform *platform);

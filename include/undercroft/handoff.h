@@ -47,7 +47,7 @@ struct handoff_placement {
 	paddr_t pool; /* free pages behind everything setup placed */
 	paddr_t low;  /* the stolen conventional memory */
 	uint64_t low_size;
-	uint32_t backend; /* index in the linker set */
+	char backend[16]; /* name of its backend_ops */
 	uint32_t hide_cpus;
 };
 
@@ -71,13 +71,19 @@ struct handoff_remap {
 _Static_assert(sizeof(struct handoff) == 16, "handoff header layout");
 _Static_assert(sizeof(struct handoff_record) == 16, "handoff record layout");
 
-/* Writer. Returns 0 or -ENOSPC. */
+/*
+ * Writer, into an 8-byte aligned buffer of size bytes. begin makes an empty handoff, add appends one record.
+ * Return 0, -ENOSPC (the handoff stays as it was), or -EINVAL: buffer misaligned or not begun, type HANDOFF_END.
+ */
 int handoff_begin(void *buffer, size_t size);
 int handoff_add(void *buffer, size_t size, uint32_t type, const void *content, size_t length);
 
-/* Reader. Checks magic, version and that every record lies inside. Returns 0 or -EINVAL. */
+/* Reader. Checks alignment, magic, version and that every record lies inside. Returns 0 or -EINVAL. */
 int handoff_check(const void *buffer, size_t size);
-/* The record of a type after *cursor (NULL: from the start), or NULL. *length is its content's size. */
+/*
+ * The content of the first record of a type behind the one whose content is at after (NULL: from the start), or NULL.
+ * *length is its size. For a buffer that handoff_check() accepted.
+ */
 const void *handoff_find(const void *buffer, uint32_t type, const void *after, size_t *length);
 
 #endif

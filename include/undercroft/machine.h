@@ -62,8 +62,8 @@ struct machine {
 	struct framebuffer framebuffer;
 	uint16_t bios_base_memory_kib, com_port[4]; /* BDA 40:13 and 40:00 */
 	uint16_t reserved;
+	uint32_t tsc_mhz; /* measured against the PIT */
 	uint32_t reserved2;
-	uint64_t tsc_hz; /* measured against the PIT */
 	struct memory_map memory;
 };
 

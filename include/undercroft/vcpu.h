@@ -35,6 +35,22 @@ struct step_state {
 	paddr_t scratch;
 };
 
+/*
+ * How often each kind of exit happened. The layout is public: tools read it from outside of the machine at the address
+ * that the log names at start.
+ */
+#define EXIT_STATISTICS_MAGIC	0x54534355u /* "UCST" */
+#define EXIT_STATISTICS_VERSION 1
+
+struct exit_statistics {
+	uint32_t magic;
+	uint16_t version, count;
+	struct {
+		char name[16]; /* padded with zeroes */
+		uint64_t count;
+	} counter[EXIT_KIND_COUNT];
+};
+
 struct vcpu {
 	uint64_t gpr[GPR_COUNT];
 	uint64_t rip, rflags;
@@ -42,14 +58,14 @@ struct vcpu {
 	struct exit_header exit;
 	uint32_t code_flags; /* SEG_ATTR_L and SEG_ATTR_DB of CS, loaded with the header */
 	exit_handler_fn slot[EXIT_KIND_COUNT];
-	uint64_t exits[EXIT_KIND_COUNT];
+	struct exit_statistics statistics;
 	struct vm *vm;
 	const struct backend_ops *backend;
 	struct exit_detail detail;
 	struct event_queue events;
 	struct step_state step;
 	struct nested_view overlay;
-	uint64_t apic_base; /* as the guest wrote it */
+	const char *fatal; /* why run() returned */
 };
 
 _Static_assert(offsetof(struct vcpu, gpr) == 0, "entry code stores the general registers at offset 0");
@@ -57,8 +73,22 @@ _Static_assert(offsetof(struct vcpu, gpr) == 0, "entry code stores the general r
 /* Everything behind the work word. Returns non-zero if run() is to return. */
 int vcpu_work(struct vcpu *vcpu);
 
-/* Logs registers, code bytes and why; stops the machine with a readable screen. run() returns. */
+/*
+ * Prepares a zeroed vCPU of a VM: default handlers, statistics. The backend's vcpu_init comes after it.
+ */
+void vcpu_init(struct vcpu *vcpu, struct vm *vm);
+
+/* Gives a vCPU its whole state, for the first entry. */
+void vcpu_state_set(struct vcpu *vcpu, const struct guest_state *state);
+
+/* Nothing sensible can follow: run() returns and its caller shows why (a string that stays) with vcpu_dump(). */
 void vcpu_fatal(struct vcpu *vcpu, const char *why);
+
+/* Logs every register, the code bytes at RIP and what the backend knows. */
+void vcpu_dump(struct vcpu *vcpu);
+
+/* The default handler of each exit kind. */
+extern const exit_handler_fn exit_defaults[EXIT_KIND_COUNT];
 
 /* Length of the instruction at RIP when the CPU did not tell; 0 if it cannot be read or is none. */
 unsigned vcpu_insn_length(struct vcpu *vcpu);
@@ -66,6 +96,11 @@ unsigned vcpu_insn_length(struct vcpu *vcpu);
 /* Moves RIP past the current instruction, as its completion would. */
 static inline void vcpu_skip_insn(struct vcpu *vcpu)
 {
+	if (__builtin_expect(!vcpu->exit.length, 0)) {
+		vcpu->exit.length = (uint8_t)vcpu_insn_length(vcpu);
+		if (!vcpu->exit.length)
+			vcpu_fatal(vcpu, "the instruction that exited cannot be read");
+	}
 	vcpu->rip = mode_rip_after(vcpu->rip, vcpu->exit.length, vcpu->code_flags & SEG_ATTR_L,
 				   vcpu->code_flags & SEG_ATTR_DB);
 	if (__builtin_expect((vcpu->rflags & (X86_FLAGS_TF | X86_FLAGS_RF)) != 0, 0)) {
@@ -83,7 +118,7 @@ static inline int vcpu_exit(struct vcpu *vcpu)
 {
 	unsigned kind = vcpu->exit.kind;
 
-	vcpu->exits[kind]++;
+	vcpu->statistics.counter[kind].count++;
 	switch (vcpu->slot[kind](vcpu)) {
 	case VERDICT_SKIP_INSN:
 		vcpu_skip_insn(vcpu);

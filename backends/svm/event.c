@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Events in the VMCB's format. APM vol. 2, "Event Injection" (15.20) and "EXITINTINFO" (15.7.2). What wins is core's
+ * decision.
+ */
+#include "backends/svm/svm.h"
+
+#define VECTOR_BP 3
+#define VECTOR_OF 4
+#define VECTOR_PF 14
+
+void svm_inject(struct vcpu *vcpu, const struct event *event)
+{
+	struct vmcb *vmcb = svm_vcpu(vcpu)->vmcb;
+	uint64_t raw = VMCB_EVENT_VALID | event->vector;
+	unsigned type = VMCB_EVENT_TYPE_EXCEPT;
+
+	switch ((enum event_type)event->type) {
+	case EVENT_NONE:
+		return;
+	case EVENT_INTR:
+		type = VMCB_EVENT_TYPE_INTR;
+		break;
+	case EVENT_NMI:
+		type = VMCB_EVENT_TYPE_NMI;
+		break;
+	case EVENT_SOFT_INTR:
+		type = VMCB_EVENT_TYPE_SOFT;
+		break;
+	case EVENT_EXCEPTION:
+	case EVENT_SOFT_EXCEPT:
+		break;
+	}
+	if (event->type == EVENT_SOFT_INTR || event->type == EVENT_SOFT_EXCEPT) {
+		/*
+		 * What the CPU pushes is the address behind the instruction: it takes it from nRIP if it has that, else
+		 * from RIP as it stands, and the instruction was not completed. Both are set.
+		 */
+		vcpu->rip = mode_rip_after(vcpu->rip, event->length, vcpu->code_flags & SEG_ATTR_L,
+					   vcpu->code_flags & SEG_ATTR_DB);
+		vmcb->nrip = vcpu->rip;
+	}
+	if (event->has_error)
+		raw |= VMCB_EVENT_ERROR_VALID | (uint64_t)event->error << VMCB_EVENT_ERROR_SHIFT;
+	if (event->type == EVENT_EXCEPTION && event->vector == VECTOR_PF)
+		vmcb->cr2 = event->address;
+	vmcb->eventinj = raw | (uint64_t)type << VMCB_EVENT_TYPE_SHIFT;
+}
+
+void svm_delivery_interrupted(struct svm_vcpu *svm)
+{
+	uint64_t raw = svm->vmcb->exitintinfo;
+	struct event *event = &svm->vcpu.events.delivery;
+
+	*event = (struct event){.vector = (uint8_t)raw};
+	switch (raw >> VMCB_EVENT_TYPE_SHIFT & 7) {
+	case VMCB_EVENT_TYPE_NMI:
+		event->type = EVENT_NMI;
+		break;
+	case VMCB_EVENT_TYPE_EXCEPT:
+		event->type =
+			event->vector == VECTOR_BP || event->vector == VECTOR_OF ? EVENT_SOFT_EXCEPT : EVENT_EXCEPTION;
+		break;
+	case VMCB_EVENT_TYPE_SOFT:
+		event->type = EVENT_SOFT_INTR;
+		break;
+	default:
+		event->type = EVENT_INTR;
+		break;
+	}
+	if (raw & VMCB_EVENT_ERROR_VALID) {
+		event->has_error = true;
+		event->error = (uint32_t)(raw >> VMCB_EVENT_ERROR_SHIFT);
+	}
+	if (event->type == EVENT_EXCEPTION && event->vector == VECTOR_PF)
+		event->address = svm->vmcb->cr2;
+	if (event->type == EVENT_SOFT_INTR || event->type == EVENT_SOFT_EXCEPT)
+		event->length = (uint8_t)vcpu_insn_length(&svm->vcpu);
+	svm->vcpu.work |= WORK_DELIVERY | WORK_EVENT;
+}

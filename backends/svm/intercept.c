@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Intercepts and stepping. APM vol. 2, "Intercept Operation" (15.7), "MSR Intercepts" (15.11), "I/O Intercepts"
+ * (15.10).
+ */
+#include <undercroft/errno.h>
+#include <x86/flags.h>
+
+#include "backends/svm/svm.h"
+
+static void bit_set(uint8_t *map, uint32_t bit, bool on)
+{
+	if (on)
+		map[bit / 8] |= (uint8_t)(1u << bit % 8);
+	else
+		map[bit / 8] &= (uint8_t) ~(1u << bit % 8);
+}
+
+/* Two bits an MSR, read first; three ranges of 8192 MSRs, 2 KiB each. */
+static int msrpm_set(struct svm_vcpu *svm, uint32_t index, bool write, bool on)
+{
+	uint32_t bit;
+
+	if (index < 0x2000)
+		bit = index;
+	else if (index >= 0xc0000000 && index < 0xc0002000)
+		bit = 0x2000 + (index - 0xc0000000);
+	else if (index >= 0xc0010000 && index < 0xc0012000)
+		bit = 0x4000 + (index - 0xc0010000);
+	else
+		return -EINVAL; /* always exits */
+	bit_set(svm->msrpm, bit * 2 + write, on);
+	return 0;
+}
+
+int svm_intercept(struct vcpu *vcpu, enum intercept_kind kind, uint32_t argument, bool on)
+{
+	struct svm_vcpu *svm = svm_vcpu(vcpu);
+
+	switch (kind) {
+	case INTERCEPT_MSR_READ:
+	case INTERCEPT_MSR_WRITE:
+		return msrpm_set(svm, argument, kind == INTERCEPT_MSR_WRITE, on);
+	case INTERCEPT_PORT:
+		if (argument > 0xffff)
+			return -EINVAL;
+		bit_set(svm->iopm, argument, on);
+		return 0;
+	case INTERCEPT_EXCEPTION:
+		if (argument > 31)
+			return -EINVAL;
+		bit_set((uint8_t *)&svm->saved_exceptions, argument, on);
+		svm->vmcb->intercept_exceptions = svm->saved_exceptions;
+		return 0;
+	case INTERCEPT_NMI:
+	case INTERCEPT_INTR:
+	default:
+		return -ENOTSUP;
+	}
+}
+
+/*
+ * One instruction with TF, every exception intercepted so that none is delivered with our TF in its frame. Interrupts
+ * stay pending: with V_INTR_MASKING the host's IF, which is 0, masks them. APM vol. 2, "Virtualizing RFLAGS.IF"
+ * (15.21.1)
+ */
+void svm_step(struct vcpu *vcpu, bool on)
+{
+	struct vmcb *vmcb = svm_vcpu(vcpu)->vmcb;
+
+	if (on) {
+		vcpu->rflags |= X86_FLAGS_TF;
+		vmcb->intercept_exceptions = 0xffffffff;
+		vmcb->intercept_1 |= VMCB_INTERCEPT1_NMI;
+		vmcb->v_intr |= VMCB_V_INTR_MASKING;
+	} else {
+		vmcb->intercept_exceptions = svm_vcpu(vcpu)->saved_exceptions;
+		vmcb->intercept_1 &= ~VMCB_INTERCEPT1_NMI;
+		vmcb->v_intr &= ~VMCB_V_INTR_MASKING;
+	}
+}

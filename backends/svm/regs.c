@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Guest registers. Some lie in the VMCB, some are moved there by VMSAVE only, some stay in the CPU because the host
+ * does not use them. APM vol. 2, "VMSAVE and VMLOAD" (15.5.2) and "VMCB State Save Area" (appendix B, table B-2).
+ */
+#include <x86/cr.h>
+
+#include "backends/svm/insn.h"
+#include "backends/svm/svm.h"
+
+/* The number of each register kept in the VMCB; a width and an offset say how. */
+struct vmcb_field {
+	uint16_t offset; /* 0: not a plain field */
+	uint8_t size;
+	bool hidden; /* loaded and stored by VMLOAD and VMSAVE */
+};
+
+#define FIELD(member, is_hidden)                                                                     \
+	{                                                                                            \
+		.offset = offsetof(struct vmcb, member), .size = sizeof(((struct vmcb *)0)->member), \
+		.hidden = (is_hidden)                                                                \
+	}
+
+static const struct vmcb_field fields[REG_COUNT] = {
+	[REG_CR0] = FIELD(cr0, false),
+	[REG_CR2] = FIELD(cr2, false),
+	[REG_CR3] = FIELD(cr3, false),
+	[REG_CR4] = FIELD(cr4, false),
+	[REG_DR6] = FIELD(dr6, false),
+	[REG_DR7] = FIELD(dr7, false),
+	[REG_GDTR_BASE] = FIELD(gdtr.base, false),
+	[REG_GDTR_LIMIT] = FIELD(gdtr.limit, false),
+	[REG_IDTR_BASE] = FIELD(idtr.base, false),
+	[REG_IDTR_LIMIT] = FIELD(idtr.limit, false),
+	[REG_STAR] = FIELD(star, true),
+	[REG_LSTAR] = FIELD(lstar, true),
+	[REG_CSTAR] = FIELD(cstar, true),
+	[REG_FMASK] = FIELD(sfmask, true),
+	[REG_KERNEL_GS_BASE] = FIELD(kernel_gs_base, true),
+	[REG_SYSENTER_CS] = FIELD(sysenter_cs, true),
+	[REG_SYSENTER_ESP] = FIELD(sysenter_esp, true),
+	[REG_SYSENTER_EIP] = FIELD(sysenter_eip, true),
+	[REG_PAT] = FIELD(g_pat, false),
+	[REG_CPL] = FIELD(cpl, false),
+};
+
+/* Makes the VMLOAD/VMSAVE part of the VMCB current. */
+static void hidden_state_save(struct svm_vcpu *svm)
+{
+	if (svm->hidden_state_saved)
+		return;
+	svm_insn_vmsave(svm->vmcb_address);
+	svm->hidden_state_saved = true;
+}
+
+uint64_t svm_reg_get(struct vcpu *vcpu, enum reg reg)
+{
+	struct svm_vcpu *svm = svm_vcpu(vcpu);
+	const struct vmcb_field *field = &fields[reg];
+	const uint8_t *at = (const uint8_t *)svm->vmcb + field->offset;
+
+	switch (reg) {
+	case REG_RIP:
+		return vcpu->rip;
+	case REG_RFLAGS:
+		return vcpu->rflags;
+	case REG_EFER: /* the guest never sees SVME set, which the CPU demands of every guest */
+		return svm->vmcb->efer & ~(uint64_t)EFER_SVME;
+	case REG_CR8:
+		return svm_insn_cr8_get();
+	case REG_DR0:
+	case REG_DR1:
+	case REG_DR2:
+	case REG_DR3:
+		return svm_insn_dr_get(reg - REG_DR0);
+	case REG_INTERRUPT_SHADOW:
+		return svm->vmcb->interrupt_shadow & 1;
+	default:
+		break;
+	}
+	if (field->hidden)
+		hidden_state_save(svm);
+	switch (field->size) {
+	case 1:
+		return *at;
+	case 4:
+		return *(const uint32_t *)(const void *)at;
+	default:
+		return *(const uint64_t *)(const void *)at;
+	}
+}
+
+void svm_reg_set(struct vcpu *vcpu, enum reg reg, uint64_t value)
+{
+	struct svm_vcpu *svm = svm_vcpu(vcpu);
+	const struct vmcb_field *field = &fields[reg];
+	uint8_t *at = (uint8_t *)svm->vmcb + field->offset;
+
+	switch (reg) {
+	case REG_RIP:
+		vcpu->rip = value;
+		return;
+	case REG_RFLAGS:
+		vcpu->rflags = value;
+		return;
+	case REG_EFER:
+		svm->vmcb->efer = value | EFER_SVME;
+		return;
+	case REG_CR8:
+		svm_insn_cr8_set(value);
+		return;
+	case REG_DR0:
+	case REG_DR1:
+	case REG_DR2:
+	case REG_DR3:
+		svm_insn_dr_set(reg - REG_DR0, value);
+		return;
+	case REG_INTERRUPT_SHADOW:
+		svm->vmcb->interrupt_shadow = value & 1;
+		return;
+	default:
+		break;
+	}
+	if (field->hidden)
+		hidden_state_save(svm);
+	switch (field->size) {
+	case 1:
+		*at = (uint8_t)value;
+		break;
+	case 4:
+		*(uint32_t *)(void *)at = (uint32_t)value;
+		break;
+	default:
+		*(uint64_t *)(void *)at = value;
+		break;
+	}
+	if (field->hidden)
+		svm_insn_vmload(svm->vmcb_address);
+}
+
+static struct vmcb_segment *segment_field(struct svm_vcpu *svm, enum seg seg)
+{
+	struct vmcb *vmcb = svm->vmcb;
+
+	switch (seg) {
+	case SEG_ES:
+		return &vmcb->es;
+	case SEG_CS:
+		return &vmcb->cs;
+	case SEG_SS:
+		return &vmcb->ss;
+	case SEG_DS:
+		return &vmcb->ds;
+	case SEG_FS:
+		return &vmcb->fs;
+	case SEG_GS:
+		return &vmcb->gs;
+	case SEG_LDTR:
+		return &vmcb->ldtr;
+	case SEG_TR:
+	case SEG_COUNT:
+	default:
+		return &vmcb->tr;
+	}
+}
+
+static bool segment_is_hidden(enum seg seg)
+{
+	return seg == SEG_FS || seg == SEG_GS || seg == SEG_LDTR || seg == SEG_TR;
+}
+
+void svm_seg_get(struct vcpu *vcpu, enum seg seg, struct segment *out)
+{
+	struct svm_vcpu *svm = svm_vcpu(vcpu);
+	const struct vmcb_segment *field = segment_field(svm, seg);
+
+	if (segment_is_hidden(seg))
+		hidden_state_save(svm);
+	*out = (struct segment){
+		.base = field->base,
+		.limit = field->limit,
+		.selector = field->selector,
+		.attributes = field->attributes,
+	};
+}
+
+void svm_seg_set(struct vcpu *vcpu, enum seg seg, const struct segment *value)
+{
+	struct svm_vcpu *svm = svm_vcpu(vcpu);
+	struct vmcb_segment *field = segment_field(svm, seg);
+
+	if (segment_is_hidden(seg))
+		hidden_state_save(svm);
+	*field = (struct vmcb_segment){
+		.base = value->base,
+		.limit = value->limit,
+		.selector = value->selector,
+		.attributes = value->attributes,
+	};
+	if (segment_is_hidden(seg))
+		svm_insn_vmload(svm->vmcb_address);
+}

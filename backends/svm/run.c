@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * From the CPU's exit to core's and back. This is the exit path: every instruction here is paid for each time.
+ */
+#include "backends/svm/svm.h"
+
+/* Exit code to kind; 0 is EXIT_CPUID, so everything not named must be set explicitly. */
+static const uint8_t kinds[VMEXIT_CODE_COUNT] = {
+	[0 ... VMEXIT_CODE_COUNT - 1] = EXIT_UNKNOWN,
+	[VMEXIT_EXCEPTION... VMEXIT_EXCEPTION + 31] = EXIT_EXCEPTION,
+	[VMEXIT_INTR] = EXIT_INTR,
+	[VMEXIT_NMI] = EXIT_NMI,
+	[VMEXIT_VINTR] = EXIT_WINDOW,
+	[VMEXIT_CPUID] = EXIT_CPUID,
+	[VMEXIT_IOIO] = EXIT_IO,
+	[VMEXIT_MSR] = EXIT_MSR,
+	[VMEXIT_SHUTDOWN] = EXIT_SHUTDOWN,
+	[VMEXIT_VMMCALL] = EXIT_HYPERCALL,
+	[VMEXIT_INVLPGA] = EXIT_VIRT_INSN,
+	[VMEXIT_VMRUN] = EXIT_VIRT_INSN,
+	[VMEXIT_VMLOAD... VMEXIT_SKINIT] = EXIT_VIRT_INSN,
+};
+
+int svm_exit(struct svm_vcpu *svm)
+{
+	struct vcpu *vcpu = &svm->vcpu;
+	struct vmcb *vmcb = svm->vmcb;
+	uint32_t code = (uint32_t)vmcb->exitcode;
+	uint64_t rip = vmcb->rip;
+	int leave;
+
+	vcpu->gpr[GPR_RAX] = vmcb->rax;
+	vcpu->gpr[GPR_RSP] = vmcb->rsp;
+	vcpu->rip = rip;
+	vcpu->rflags = vmcb->rflags;
+	vcpu->code_flags = vmcb->cs.attributes;
+	vcpu->exit.code = code;
+	vcpu->exit.kind = EXIT_UNKNOWN;
+	if (__builtin_expect(code < VMEXIT_CODE_COUNT, 1))
+		vcpu->exit.kind = kinds[code];
+	else if (code == VMEXIT_NPF)
+		vcpu->exit.kind = EXIT_NESTED;
+	else if (code == VMEXIT_INVALID)
+		vcpu->exit.kind = EXIT_INVALID;
+	/* a CPU without nRIP leaves 0, which gives a length that no instruction has */
+	vcpu->exit.length = vmcb->nrip - rip <= 15 ? (uint8_t)(vmcb->nrip - rip) : 0;
+	vmcb->tlb_control = VMCB_TLB_NOTHING;
+	svm->hidden_state_saved = false;
+	if (__builtin_expect((vmcb->exitintinfo & VMCB_EVENT_VALID) != 0, 0))
+		svm_delivery_interrupted(svm);
+
+	leave = vcpu_exit(vcpu);
+
+	vmcb->rax = vcpu->gpr[GPR_RAX];
+	vmcb->rsp = vcpu->gpr[GPR_RSP];
+	vmcb->rflags = vcpu->rflags;
+	if (vcpu->rip != rip) {
+		/* an instruction completed: what STI or MOV SS blocked for its length is over */
+		vmcb->rip = vcpu->rip;
+		vmcb->interrupt_shadow = 0;
+	}
+	return leave;
+}
+
+void svm_run(struct vcpu *vcpu)
+{
+	struct svm_vcpu *svm = svm_vcpu(vcpu);
+	struct vmcb *vmcb = svm->vmcb;
+
+	vmcb->rax = vcpu->gpr[GPR_RAX];
+	vmcb->rsp = vcpu->gpr[GPR_RSP];
+	vmcb->rip = vcpu->rip;
+	vmcb->rflags = vcpu->rflags;
+	svm_enter(svm);
+}
+
+void svm_decode_detail(struct vcpu *vcpu)
+{
+	const struct vmcb *vmcb = svm_vcpu(vcpu)->vmcb;
+	struct exit_detail *detail = &vcpu->detail;
+	uint64_t info1 = vmcb->exitinfo1, info2 = vmcb->exitinfo2;
+
+	*detail = (struct exit_detail){0};
+	switch ((enum exit_kind)vcpu->exit.kind) {
+	case EXIT_MSR:
+		detail->msr.index = (uint32_t)vcpu->gpr[GPR_RCX];
+		detail->msr.write = info1 & 1;
+		break;
+	case EXIT_IO:
+		detail->io.port = (uint16_t)(info1 >> VMCB_IOIO_PORT_SHIFT);
+		detail->io.size = info1 >> VMCB_IOIO_SIZE_SHIFT & VMCB_IOIO_SIZE_MASK;
+		detail->io.in = info1 & VMCB_IOIO_IN;
+		detail->io.string = info1 & VMCB_IOIO_STRING;
+		detail->io.rep = info1 & VMCB_IOIO_REP;
+		/* EXITINFO2 is the next RIP on every CPU: APM vol. 2, "IOIO Intercepts" (15.10.2) */
+		if (!vcpu->exit.length && info2 - vcpu->rip <= 15)
+			vcpu->exit.length = (uint8_t)(info2 - vcpu->rip);
+		break;
+	case EXIT_NESTED:
+		detail->nested.gpa = info2;
+		detail->nested.present = info1 & VMCB_NPF_PRESENT;
+		detail->nested.access = info1 & VMCB_NPF_EXEC	 ? ACCESS_EXEC
+					: info1 & VMCB_NPF_WRITE ? ACCESS_WRITE
+								 : ACCESS_READ;
+		detail->nested.table_walk = info1 & VMCB_NPF_TABLE_WALK;
+		break;
+	case EXIT_EXCEPTION:
+		detail->exception.vector = (uint8_t)(vcpu->exit.code - VMEXIT_EXCEPTION);
+		/* APM vol. 2, "Exception Intercepts" (15.12): the vectors that push an error code */
+		detail->exception.has_error = 0x60227d00u >> detail->exception.vector & 1;
+		detail->exception.error = (uint32_t)info1;
+		detail->exception.address = info2;
+		break;
+	default:
+		break;
+	}
+}

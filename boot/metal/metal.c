@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * platform_ops on a real machine: ports, MSRs with #GP caught, CPUID and time. Must not know vendors, links or the
+ * guest.
+ */
+#include <undercroft/errno.h>
+
+#include "boot/metal/cpu.h"
+#include "boot/metal/metal.h"
+
+static void *metal_phys_map(struct platform *platform, paddr_t address, size_t length)
+{
+	struct metal *metal = CONTAINER_OF(platform, struct metal, platform);
+
+	if (address >= metal->mapped || length > metal->mapped - address)
+		return NULL;
+	return (void *)(uintptr_t)address;
+}
+
+static uint32_t metal_port_in(struct platform *platform, uint16_t port, unsigned size)
+{
+	(void)platform;
+	return size == 1 ? cpu_in8(port) : size == 2 ? cpu_in16(port) : cpu_in32(port);
+}
+
+static void metal_port_out(struct platform *platform, uint16_t port, unsigned size, uint32_t value)
+{
+	(void)platform;
+	if (size == 1)
+		cpu_out8(port, (uint8_t)value);
+	else if (size == 2)
+		cpu_out16(port, (uint16_t)value);
+	else
+		cpu_out32(port, value);
+}
+
+static uint64_t metal_mmio_read(struct platform *platform, paddr_t address, unsigned size)
+{
+	(void)platform;
+	switch (size) {
+	case 1:
+		return *(volatile uint8_t *)(uintptr_t)address;
+	case 2:
+		return *(volatile uint16_t *)(uintptr_t)address;
+	case 4:
+		return *(volatile uint32_t *)(uintptr_t)address;
+	default:
+		return *(volatile uint64_t *)(uintptr_t)address;
+	}
+}
+
+static void metal_mmio_write(struct platform *platform, paddr_t address, unsigned size, uint64_t value)
+{
+	(void)platform;
+	switch (size) {
+	case 1:
+		*(volatile uint8_t *)(uintptr_t)address = (uint8_t)value;
+		break;
+	case 2:
+		*(volatile uint16_t *)(uintptr_t)address = (uint16_t)value;
+		break;
+	case 4:
+		*(volatile uint32_t *)(uintptr_t)address = (uint32_t)value;
+		break;
+	default:
+		*(volatile uint64_t *)(uintptr_t)address = value;
+		break;
+	}
+}
+
+/*
+ * An instruction that may raise #GP, with an entry in the fixup table: on #GP the handler continues at the second label
+ * with the error left in place. Tiers without an IDT of ours (loader, setup before it has one) only touch MSRs that
+ * exist.
+ */
+#define FIXUP(instruction, resume) \
+	".pushsection .fixups, \"a\"\n.long " instruction " - ., " resume " - .\n.popsection\n"
+
+static int metal_msr_read(struct platform *platform, uint32_t index, uint64_t *value)
+{
+	uint32_t low = 0, high = 0;
+	int error = -EFAULT;
+
+	(void)platform;
+	__asm__ volatile("1: rdmsr\n xorl %2, %2\n2:\n" FIXUP("1b", "2b")
+			 : "+a"(low), "+d"(high), "+r"(error)
+			 : "c"(index));
+	*value = (uint64_t)high << 32 | low;
+	return error;
+}
+
+static int metal_msr_write(struct platform *platform, uint32_t index, uint64_t value)
+{
+	int error = -EFAULT;
+
+	(void)platform;
+	__asm__ volatile("1: wrmsr\n xorl %0, %0\n2:\n" FIXUP("1b", "2b")
+			 : "+r"(error)
+			 : "c"(index), "a"((uint32_t)value), "d"((uint32_t)(value >> 32))
+			 : "memory");
+	return error;
+}
+
+static void metal_cpuid(struct platform *platform, uint32_t leaf, uint32_t subleaf, struct cpuid_regs *out)
+{
+	(void)platform;
+	__asm__ volatile("cpuid"
+			 : "=a"(out->eax), "=b"(out->ebx), "=c"(out->ecx), "=d"(out->edx)
+			 : "a"(leaf), "c"(subleaf));
+}
+
+static uint64_t metal_now_us(struct platform *platform)
+{
+	return cpu_rdtsc() / CONTAINER_OF(platform, struct metal, platform)->tsc_mhz;
+}
+
+static void metal_halt(struct platform *platform)
+{
+	(void)platform;
+	cpu_halt();
+}
+
+/* The ways to reset a PC, surest first. Each is tried; the last, a triple fault, cannot fail. */
+static void metal_reset(struct platform *platform)
+{
+	static const struct {
+		uint16_t limit;
+		uint64_t base;
+	} __attribute__((packed)) no_idt;
+
+	(void)platform;
+	/* Intel 500 Series PCH, "Reset Control Register" (CF9h): full reset */
+	cpu_out8(0xcf9, 0x02);
+	cpu_out8(0xcf9, 0x06);
+	/* 8042: pulse the reset line, bounded by what a full input buffer may take */
+	for (unsigned i = 0; i < 100000 && (cpu_in8(0x64) & 2); i++)
+		continue;
+	cpu_out8(0x64, 0xfe);
+	for (unsigned i = 0; i < 100000; i++)
+		cpu_in8(0x80);
+	__asm__ volatile("lidt %0; ud2" : : "m"(no_idt));
+}
+
+/*
+ * Counts the TSC over 10 ms of the PIT's channel 2, which no firmware or OS uses for time.
+ * 82C54 datasheet, "Mode 0: Interrupt on Terminal Count"; port 61h bit 0 is its gate, bit 5 its output.
+ */
+static uint32_t metal_measure_tsc(void)
+{
+	const uint32_t pit_hz = 1193182, ticks = pit_hz / 100;
+	uint8_t saved = cpu_in8(0x61);
+	uint64_t start, end;
+
+	cpu_out8(0x61, (uint8_t)((saved & ~3u) | 1));
+	cpu_out8(0x43, 0xb0);
+	cpu_out8(0x42, ticks & 0xff);
+	cpu_out8(0x42, ticks >> 8);
+	start = cpu_rdtsc();
+	/* a port read takes about a microsecond: a PIT that does not count ends the loop after a second or so */
+	for (uint32_t i = 0; i < 1000000 && !(cpu_in8(0x61) & 0x20); i++)
+		continue;
+	end = cpu_rdtsc();
+	cpu_out8(0x61, saved);
+	return (uint32_t)(end - start) / (1000000 / 100);
+}
+
+static const struct platform_ops metal_ops = {
+	.phys_map = metal_phys_map,
+	.port_in = metal_port_in,
+	.port_out = metal_port_out,
+	.mmio_read = metal_mmio_read,
+	.mmio_write = metal_mmio_write,
+	.msr_read = metal_msr_read,
+	.msr_write = metal_msr_write,
+	.cpuid = metal_cpuid,
+	.now_us = metal_now_us,
+	.halt = metal_halt,
+	.reset = metal_reset,
+};
+
+void metal_init(struct metal *metal, uint32_t tsc_mhz, paddr_t mapped)
+{
+	metal->platform.ops = &metal_ops;
+	metal->mapped = mapped;
+	metal->tsc_mhz = tsc_mhz ? tsc_mhz : metal_measure_tsc();
+	if (!metal->tsc_mhz)
+		metal->tsc_mhz = 1;
+}

@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The C library functions that compilers and libfdt expect to find. Knows nothing of Undercroft.
+ */
+#include <stdint.h>
+#include <string.h>
+
+void *memcpy(void *restrict to, const void *restrict from, size_t length)
+{
+	void *d = to;
+
+	__asm__ volatile("rep movsb" : "+D"(d), "+S"(from), "+c"(length) : : "memory");
+	return to;
+}
+
+void *memmove(void *to, const void *from, size_t length)
+{
+	if ((uintptr_t)to - (uintptr_t)from >= length)
+		return memcpy(to, from, length);
+
+	void *d = (char *)to + length - 1;
+	const void *s = (const char *)from + length - 1;
+
+	__asm__ volatile("std; rep movsb; cld" : "+D"(d), "+S"(s), "+c"(length) : : "memory");
+	return to;
+}
+
+void *memset(void *to, int byte, size_t length)
+{
+	void *d = to;
+
+	__asm__ volatile("rep stosb" : "+D"(d), "+c"(length) : "a"(byte) : "memory");
+	return to;
+}
+
+int memcmp(const void *a, const void *b, size_t length)
+{
+	const unsigned char *x = a, *y = b;
+
+	for (size_t i = 0; i < length; i++) {
+		if (x[i] != y[i])
+			return x[i] - y[i];
+	}
+	return 0;
+}
+
+void *memchr(const void *from, int byte, size_t length)
+{
+	const unsigned char *p = from;
+
+	for (size_t i = 0; i < length; i++) {
+		if (p[i] == (unsigned char)byte)
+			return (void *)(uintptr_t)(p + i);
+	}
+	return NULL;
+}
+
+size_t strnlen(const char *text, size_t max)
+{
+	size_t length = 0;
+
+	while (length < max && text[length])
+		length++;
+	return length;
+}
+
+size_t strlen(const char *text)
+{
+	return strnlen(text, SIZE_MAX);
+}
+
+int strncmp(const char *a, const char *b, size_t max)
+{
+	for (size_t i = 0; i < max; i++) {
+		if (a[i] != b[i] || !a[i])
+			return (unsigned char)a[i] - (unsigned char)b[i];
+	}
+	return 0;
+}
+
+int strcmp(const char *a, const char *b)
+{
+	return strncmp(a, b, SIZE_MAX);
+}
+
+char *strchr(const char *text, int byte)
+{
+	for (;; text++) {
+		if (*text == (char)byte)
+			return (char *)(uintptr_t)text;
+		if (!*text)
+			return NULL;
+	}
+}
+
+char *strrchr(const char *text, int byte)
+{
+	const char *found = NULL;
+
+	for (;; text++) {
+		if (*text == (char)byte)
+			found = text;
+		if (!*text)
+			return (char *)(uintptr_t)found;
+	}
+}

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* CPUID. APM vol. 3, "Obtaining Processor Information Via the CPUID Instruction" (appendix E); SDM vol. 2, "CPUID" */
+#ifndef X86_CPUID_H
+#define X86_CPUID_H
+
+#include <undercroft/platform.h>
+
+#define CPUID_VENDOR	   0x00000000u
+#define CPUID_FEATURES	   0x00000001u
+#define CPUID_CACHE	   0x00000004u
+#define CPUID_STRUCTURED   0x00000007u
+#define CPUID_TOPOLOGY	   0x0000000bu
+#define CPUID_TOPOLOGY_V2  0x0000001fu
+#define CPUID_EXT_MAX	   0x80000000u
+#define CPUID_EXT_FEATURES 0x80000001u
+#define CPUID_SIZES	   0x80000008u
+#define CPUID_SVM	   0x8000000au
+#define CPUID_CACHE_AMD	   0x8000001du
+#define CPUID_NODE_AMD	   0x8000001eu
+
+#define CPUID_1_ECX_VMX	    (1u << 5)
+#define CPUID_1_ECX_SMX	    (1u << 6)
+#define CPUID_1_ECX_X2APIC  (1u << 21)
+#define CPUID_1_ECX_OSXSAVE (1u << 27)
+#define CPUID_1_EDX_MTRR    (1u << 12)
+#define CPUID_1_EDX_PAT	    (1u << 16)
+#define CPUID_1_EDX_HTT	    (1u << 28)
+#define CPUID_7_ECX_OSPKE   (1u << 4)
+
+#define CPUID_EXT_ECX_CMP_LEGACY (1u << 1)
+#define CPUID_EXT_ECX_SVM	 (1u << 2)
+#define CPUID_EXT_ECX_SKINIT	 (1u << 12)
+#define CPUID_EXT_EDX_NX	 (1u << 20)
+#define CPUID_EXT_EDX_PAGE1GB	 (1u << 26)
+#define CPUID_EXT_EDX_LM	 (1u << 29)
+
+#define CPUID_SVM_EDX_NP	    (1u << 0)
+#define CPUID_SVM_EDX_NRIPS	    (1u << 3)
+#define CPUID_SVM_EDX_DECODE_ASSIST (1u << 7)
+
+#define CPUID_VENDOR_AMD   "AuthenticAMD"
+#define CPUID_VENDOR_HYGON "HygonGenuine"
+#define CPUID_VENDOR_INTEL "GenuineIntel"
+
+/* regs of leaf 0 against a 12-character name */
+static inline bool cpuid_vendor_is(const struct cpuid_regs *regs, const char name[12])
+{
+	const uint32_t words[3] = {regs->ebx, regs->edx, regs->ecx};
+
+	for (unsigned i = 0; i < 12; i++) {
+		if ((char)(words[i / 4] >> (i % 4 * 8)) != name[i])
+			return false;
+	}
+	return true;
+}
+
+#endif
