@@ -50,9 +50,9 @@ int nested_view_init(struct vm *vm, struct nested_view *view, const char *name);
 
 /*
  * Maps [gpa, gpa + size) to [address, …) with the largest pages that alignment and max_level (1..3) allow; splits what
- * is in the way, merges nothing. All of it 4 KiB aligned.
- * Returns 0, -EINVAL (alignment, wrap, beyond the physical address width) or -ENOMEM; on -ENOMEM what was mapped before
- * stays as far as it was not yet replaced.
+ * is in the way, merges nothing. All of it 4 KiB aligned; access includes ACCESS_READ; base views only.
+ * Returns 0, -EINVAL (alignment, wrap, beyond the physical address width, access) or -ENOMEM; on -ENOMEM what was
+ * mapped before stays as far as it was not yet replaced.
  */
 int nested_map(struct vm *vm, struct nested_view *view, gpa_t gpa, uint64_t size, paddr_t address, uint8_t access,
 	       unsigned max_level);
@@ -75,10 +75,24 @@ int nested_lookup(struct vm *vm, const struct nested_view *view, gpa_t gpa, stru
 
 /*
  * Makes an overlay of a base that maps page to address with access, and everything else as the base does; with no_exec,
- * nothing in it can be executed (so that the first fetch exits). An overlay is made once and re-aimed by calling this
- * again. Returns 0 or -ENOMEM.
+ * nothing in it can be executed (so that the first fetch exits). An overlay starts zeroed, is made once and re-aimed by
+ * calling this again, which also brings it up to date with a changed base: to be done before it is activated. Returns
+ * 0, -EINVAL (alignment, physical address width, access without read) or -ENOMEM (first time only).
  */
 int nested_overlay(struct vm *vm, struct nested_view *view, const struct nested_view *base, gpa_t page, paddr_t address,
 		   uint8_t access, bool no_exec);
+
+/*
+ * Fills a base view, made by nested_view_init(), with the identity map of [0, ram_top rounded up to 1 GiB, at least
+ * 4 GiB) in the largest pages, all access, without hidden memory. Errors as nested_map.
+ */
+int nested_build_identity(struct vm *vm, struct nested_view *view, gpa_t ram_top);
+
+/*
+ * Maps gpa, which is not mapped, identically with all access, in the largest page that lies over nothing mapped, over
+ * no hidden memory and over no region. Returns 0, -EEXIST (is mapped), -EINVAL (beyond the physical address width),
+ * -EACCES (hidden memory or a region is in that very page) or -ENOMEM.
+ */
+int nested_fill(struct vm *vm, struct nested_view *view, gpa_t gpa);
 
 #endif
