@@ -32,6 +32,7 @@ struct event_queue {
 	struct event delivery;	/* the CPU was delivering this when it exited; EVENT_NONE if none */
 	struct event exception; /* raised by us on the guest's behalf */
 	bool nmi;		/* to be delivered when the guest does not block NMIs */
+	bool shutdown;		/* a fault met the delivery of a double fault: nothing else matters any more */
 };
 
 /*
@@ -50,9 +51,13 @@ void event_queue_gp(struct vcpu *vcpu);
 /* Queues the single-step #DB trap of an instruction that we carried out while the guest had TF set; DR6.BS is set. */
 void event_queue_step_trap(struct vcpu *vcpu);
 
+/* Queues an NMI. NMIs do not add up: one can wait. */
+void event_queue_nmi(struct vcpu *vcpu);
+
 /*
- * Hands the winning event to the backend. Called behind the work word only. Priority: a shutdown condition, then an
- * interrupted delivery or the exception that replaced it, then an NMI.
+ * Hands the winning event to the backend, at most one per entry. Called behind the work word only. Priority: a shutdown
+ * condition, which is handled as EXIT_SHUTDOWN, then an interrupted delivery or the exception that replaced it, then an
+ * NMI. Clears WORK_EVENT and WORK_DELIVERY; WORK_EVENT stays set while an NMI has to wait for a later exit.
  */
 void event_commit(struct vcpu *vcpu);
 

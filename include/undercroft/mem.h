@@ -18,23 +18,34 @@ struct mem_fault {
 	gva_t address; /* #PF only */
 };
 
-/* May our code touch these bytes on the guest's behalf: real RAM, not hidden. The pointer, or NULL. */
+/*
+ * May our code touch these bytes on the guest's behalf: real RAM, not hidden. The pointer, or NULL. length is at least
+ * 1 and at most 4096.
+ */
 void *mem_gpa_pointer(struct vm *vm, gpa_t gpa, size_t length);
+
+/* The same for reading alone, which also reaches the firmware's ROM below 1 MiB and below 4 GiB. */
+const void *mem_gpa_readable(struct vm *vm, gpa_t gpa, size_t length);
 
 /*
  * Guest-linear to guest-physical by the guest's own tables and CPL, access = one ACCESS_x bit. A and D bits are set as
- * the CPU does. Returns 0 with *gpa, or -EFAULT with *fault.
+ * the CPU does. Outside long mode the address is taken modulo 4 GiB. Protection keys and shadow stacks are not looked
+ * at. Returns 0 with *gpa, or -EFAULT with *fault.
  * Source: APM vol. 2, "Page Translation and Protection" (5).
  */
 int mem_translate(struct vcpu *vcpu, gva_t address, unsigned access, gpa_t *gpa, struct mem_fault *fault);
 
-/* Copies from or to guest-linear memory, page by page. Returns 0 or -EFAULT with *fault. length <= 4096. */
+/*
+ * Copies from or to guest-linear memory, page by page. length <= 4096; access is ACCESS_READ or ACCESS_EXEC. All pages
+ * are translated before anything is copied. Returns 0 or -EFAULT with *fault.
+ */
 int mem_read(struct vcpu *vcpu, gva_t address, void *buffer, size_t length, unsigned access, struct mem_fault *fault);
 int mem_write(struct vcpu *vcpu, gva_t address, const void *buffer, size_t length, struct mem_fault *fault);
 
 /*
- * Segment and offset to linear, with the checks of the current mode (limit, type, canonical). Returns 0, or -EFAULT
- * with *fault (#GP or #SS).
+ * Segment and offset to linear, with the checks of the current mode (limit, type, canonical). Outside 64-bit mode the
+ * offset is taken modulo 4 GiB. access = one ACCESS_x bit. Returns 0, or -EFAULT with *fault (#GP or #SS).
+ * Source: APM vol. 2, "Segment Protection" (4.12), "Canonicalization" (5.3.1).
  */
 int mem_linear(struct vcpu *vcpu, enum seg seg, uint64_t offset, size_t length, unsigned access, gva_t *linear,
 	       struct mem_fault *fault);

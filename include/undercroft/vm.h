@@ -41,6 +41,11 @@ struct vm {
 	const struct machine *machine;
 	uint32_t caps;	      /* BACKEND_CAP_x of this machine */
 	gpa_t physical_limit; /* 1 << MAXPHYADDR */
+	/*
+	 * Below this, a guest-physical address is a pointer of ours: no hidden memory, everything mapped. 0 where that
+	 * is not so, as in hosted tests; then the direct paths are not taken.
+	 */
+	gpa_t direct_limit;
 	struct page_pool pool;
 	struct nested_view base;
 	struct hidden_range hidden[VM_HIDDEN_MAX];

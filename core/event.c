@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Arbitration of what the guest gets next: exceptions raised for it, deliveries that an exit interrupted, NMIs.
+ * Must not know how a vendor encodes an injection.
+ */
+#include <undercroft/event.h>
+
+#include <undercroft/vcpu.h>
+#include <x86/cr.h>
+#include <x86/dr.h>
+
+/* APM vol. 2, "Vectors" (8.2) */
+enum {
+	VECTOR_DE = 0,
+	VECTOR_DB = 1,
+	VECTOR_UD = 6,
+	VECTOR_DF = 8,
+	VECTOR_TS = 10,
+	VECTOR_NP = 11,
+	VECTOR_SS = 12,
+	VECTOR_GP = 13,
+	VECTOR_PF = 14,
+	VECTOR_CP = 21,
+};
+
+enum fault_class { CLASS_BENIGN, CLASS_CONTRIBUTORY, CLASS_PAGE_FAULT, CLASS_DOUBLE_FAULT, CLASS_COUNT };
+
+enum merge { MERGE_REPLACE, MERGE_DOUBLE_FAULT, MERGE_SHUTDOWN };
+
+/*
+ * First event down, second across; a double fault never is a second one. APM vol. 2, "#DF: Double-Fault Exception
+ * (Vector 8)" (8.2.9), table 8-3; SDM vol. 3, "Interrupt 8" (6.15), table 6-5.
+ */
+static const uint8_t merge_table[CLASS_COUNT][CLASS_DOUBLE_FAULT] = {
+	[CLASS_BENIGN] = {MERGE_REPLACE, MERGE_REPLACE, MERGE_REPLACE},
+	[CLASS_CONTRIBUTORY] = {MERGE_REPLACE, MERGE_DOUBLE_FAULT, MERGE_REPLACE},
+	[CLASS_PAGE_FAULT] = {MERGE_REPLACE, MERGE_DOUBLE_FAULT, MERGE_DOUBLE_FAULT},
+	[CLASS_DOUBLE_FAULT] = {MERGE_SHUTDOWN, MERGE_SHUTDOWN, MERGE_SHUTDOWN},
+};
+
+static enum fault_class vector_class(uint8_t vector)
+{
+	switch (vector) {
+	case VECTOR_DE:
+	case VECTOR_TS:
+	case VECTOR_NP:
+	case VECTOR_SS:
+	case VECTOR_GP:
+	case VECTOR_CP:
+		return CLASS_CONTRIBUTORY;
+	case VECTOR_PF:
+		return CLASS_PAGE_FAULT;
+	case VECTOR_DF:
+		return CLASS_DOUBLE_FAULT;
+	default:
+		return CLASS_BENIGN;
+	}
+}
+
+/* Interrupts, and INT n whatever its vector, never contribute to a double fault. */
+static enum fault_class event_class(const struct event *event)
+{
+	return event->type == EVENT_EXCEPTION ? vector_class(event->vector) : CLASS_BENIGN;
+}
+
+void event_queue_exception(struct vcpu *vcpu, uint8_t vector, bool has_error, uint32_t error, uint64_t address)
+{
+	struct event_queue *q = &vcpu->events;
+	struct event next = {
+		.type = EVENT_EXCEPTION,
+		.vector = vector,
+		.has_error = has_error,
+		.error = error,
+		.address = address,
+	};
+	const struct event *first = q->exception.type != EVENT_NONE ? &q->exception : &q->delivery;
+	enum fault_class second = vector_class(vector);
+	enum merge merge = MERGE_REPLACE;
+
+	/* A double fault that somebody asks for is one: nothing is left to merge. */
+	if (second != CLASS_DOUBLE_FAULT)
+		merge = merge_table[event_class(first)][second];
+	if (merge == MERGE_DOUBLE_FAULT) {
+		/* The CPU has loaded CR2 by the time it finds that it cannot deliver. */
+		if (second == CLASS_PAGE_FAULT)
+			vcpu->backend->reg_set(vcpu, REG_CR2, address);
+		next = (struct event){.type = EVENT_EXCEPTION, .vector = VECTOR_DF, .has_error = true};
+	} else if (merge == MERGE_SHUTDOWN) {
+		q->shutdown = true;
+		next = (struct event){.type = EVENT_NONE};
+	}
+
+	q->exception = next;
+	q->delivery = (struct event){.type = EVENT_NONE};
+	vcpu->work = (vcpu->work & ~WORK_DELIVERY) | WORK_EVENT;
+}
+
+void event_queue_ud(struct vcpu *vcpu)
+{
+	event_queue_exception(vcpu, VECTOR_UD, false, 0, 0);
+}
+
+void event_queue_gp(struct vcpu *vcpu)
+{
+	event_queue_exception(vcpu, VECTOR_GP, true, 0, 0);
+}
+
+void event_queue_step_trap(struct vcpu *vcpu)
+{
+	const struct backend_ops *backend = vcpu->backend;
+
+	/* What the CPU does before it raises #DB, and does not do for an injected one. APM vol. 2, "DR6" (13.1.1.3),
+	 * "DR7" (13.1.1.4) */
+	backend->reg_set(vcpu, REG_DR6, backend->reg_get(vcpu, REG_DR6) | DR6_BS);
+	backend->reg_set(vcpu, REG_DR7, backend->reg_get(vcpu, REG_DR7) & ~(uint64_t)DR7_GD);
+	event_queue_exception(vcpu, VECTOR_DB, false, 0, 0);
+}
+
+void event_queue_nmi(struct vcpu *vcpu)
+{
+	vcpu->events.nmi = true;
+	vcpu->work |= WORK_EVENT;
+}
+
+/* The guest would have met its third fault: what a real one does in hardware. */
+static void commit_shutdown(struct vcpu *vcpu)
+{
+	vcpu->events = (struct event_queue){0};
+	vcpu->exit.kind = EXIT_SHUTDOWN;
+	vcpu->exit.length = 0;
+	if (vcpu->slot[EXIT_SHUTDOWN](vcpu) != VERDICT_RESUME)
+		vcpu_fatal(vcpu, "guest shutdown: a fault while a double fault was delivered");
+}
+
+/* SDM vol. 3, "Masking Exceptions and Interrupts When Switching Stacks" (6.8.3): MOV SS holds NMIs off, too */
+static bool nmi_is_deliverable(struct vcpu *vcpu)
+{
+	return vcpu->events.nmi && vcpu->backend->reg_get(vcpu, REG_INTERRUPT_SHADOW) == 0;
+}
+
+void event_commit(struct vcpu *vcpu)
+{
+	struct event_queue *q = &vcpu->events;
+	struct event next = {.type = EVENT_NONE};
+
+	vcpu->work &= ~(WORK_EVENT | WORK_DELIVERY);
+	if (q->shutdown) {
+		commit_shutdown(vcpu);
+		return;
+	}
+
+	if (q->exception.type != EVENT_NONE) {
+		next = q->exception;
+		/* APM vol. 2, "Real-Mode Interrupt Control Transfers" (8.6): error codes are not pushed */
+		if (!(vcpu->backend->reg_get(vcpu, REG_CR0) & CR0_PE))
+			next.has_error = false;
+		q->exception.type = EVENT_NONE;
+	} else if (q->delivery.type != EVENT_NONE) {
+		next = q->delivery;
+		/* CR2 was loaded when the delivery began. */
+		if (next.type == EVENT_EXCEPTION && next.vector == VECTOR_PF)
+			next.address = vcpu->backend->reg_get(vcpu, REG_CR2);
+		q->delivery.type = EVENT_NONE;
+	} else if (nmi_is_deliverable(vcpu)) {
+		next = (struct event){.type = EVENT_NMI, .vector = 2};
+		q->nmi = false;
+	}
+
+	if (next.type != EVENT_NONE)
+		vcpu->backend->inject(vcpu, &next);
+	if (q->nmi)
+		vcpu->work |= WORK_EVENT;
+}

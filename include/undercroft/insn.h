@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Instructions of the guest: fetching their bytes, their length, what they do to memory and flags.
+ * Must not know why anybody asks, nor how the decoder is called inside.
+ */
+#ifndef UNDERCROFT_INSN_H
+#define UNDERCROFT_INSN_H
+
+#include <undercroft/types.h>
+#include <undercroft/mem.h>
+#include <undercroft/vcpu.h>
+#include <x86/cr.h>
+
+/* APM vol. 3, "Instruction Encoding" (1): longer ones are #GP */
+#define INSN_LENGTH_MAX 15
+
+/* What an instruction does. */
+#define INSN_LOADS_FLAGS   0x001u /* RFLAGS, TF included, come from memory or a register: POPF, IRET, SYSRET */
+#define INSN_STORES_FLAGS  0x002u /* TF becomes visible in memory or a register: PUSHF, INT n, SYSCALL */
+#define INSN_STRING	   0x004u
+#define INSN_REP	   0x008u /* a string instruction that repeats */
+#define INSN_LOADS_SS	   0x010u /* MOV SS, POP SS: blocks interrupts and traps for one instruction */
+#define INSN_READS_MEMORY  0x020u /* the stack counts as memory */
+#define INSN_WRITES_MEMORY 0x040u
+
+struct insn {
+	uint32_t flags;	      /* INSN_x */
+	uint16_t memory_size; /* bytes of its widest memory operand, one element for strings; 0: it has none */
+	uint8_t length;
+	uint8_t bytes[INSN_LENGTH_MAX]; /* length of them */
+};
+
+/*
+ * Reads the bytes at CS:RIP as the CPU would fetch them: as many as there are before the end of the segment or of the
+ * translated pages, at most 15, at least 1. Returns 0 with *length, or -EFAULT with the *fault of the first byte.
+ */
+int insn_fetch(struct vcpu *vcpu, uint8_t bytes[INSN_LENGTH_MAX], unsigned *length, struct mem_fault *fault);
+
+/* Decodes the instruction at CS:RIP. Returns 0, -EFAULT if it cannot be fetched, or -EINVAL if it is none. */
+int insn_decode(struct vcpu *vcpu, struct insn *out);
+
+/* Physical addresses in CR3 and page table entries. APM vol. 2, "Long-Mode Page Translation" (5.3) */
+#define INSN_QUICK_FRAME 0x000ffffffffff000ull
+#define INSN_QUICK_LARGE 0x80u /* PS */
+
+/*
+ * The length of an instruction that made the guest exit, for a CPU that does not tell: to be inlined into the exit
+ * path, where the backend has this state at hand. bare is the instruction's length without prefixes; its opcode begins
+ * with 0F, as those of CPUID, RDMSR, WRMSR (2) and VMCALL, VMMCALL (3) do. So if 0F is what RIP points at, there are no
+ * prefixes. Returns bare, or 0: ask vcpu_insn_length().
+ *
+ * Reads memory below vm->direct_limit alone, and only what the CPU has just read itself to execute the instruction: no
+ * permissions are checked, and a guest that changed its tables since misleads its own instruction pointer, not us.
+ * Knows unpaged code, and 64-bit code under 4-level paging.
+ */
+static inline unsigned insn_length_quick(const struct vcpu *vcpu, unsigned bare, uint64_t cs_base, uint64_t cr0,
+					 uint64_t cr3, uint64_t cr4, uint64_t efer)
+{
+	gpa_t limit = vcpu->vm->direct_limit, at;
+	uint64_t entry, present;
+	gva_t rip = vcpu->rip;
+
+	if (!(vcpu->code_flags & SEG_ATTR_L)) {
+		if (cr0 & CR0_PG)
+			return 0;
+		at = (uint32_t)(cs_base + rip);
+	} else {
+		/* Legacy code may have L set, too: there, it means nothing. */
+		if (!(efer & EFER_LMA) || (cr4 & CR4_LA57))
+			return 0;
+		at = cr3 & INSN_QUICK_FRAME;
+		if (__builtin_expect(at >= limit, 0))
+			return 0;
+		present = entry = ((const uint64_t *)at)[(rip >> 39) & 511];
+		at = entry & INSN_QUICK_FRAME;
+		if (__builtin_expect(at >= limit, 0))
+			return 0;
+		entry = ((const uint64_t *)at)[(rip >> 30) & 511];
+		present &= entry;
+		at = entry & INSN_QUICK_FRAME;
+		if (__builtin_expect(entry & INSN_QUICK_LARGE, 0)) {
+			at = (at & ~(GIB(1) - 1)) | (rip & (GIB(1) - 1));
+		} else {
+			if (__builtin_expect(at >= limit, 0))
+				return 0;
+			entry = ((const uint64_t *)at)[(rip >> 21) & 511];
+			present &= entry;
+			at = entry & INSN_QUICK_FRAME;
+			if (__builtin_expect(entry & INSN_QUICK_LARGE, 1)) {
+				at = (at & ~(MIB(2) - 1)) | (rip & (MIB(2) - 1));
+			} else {
+				if (__builtin_expect(at >= limit, 0))
+					return 0;
+				entry = ((const uint64_t *)at)[(rip >> 12) & 511];
+				present &= entry;
+				at = (entry & INSN_QUICK_FRAME) | (rip & (PAGE_SIZE - 1));
+			}
+		}
+		/* One test for all levels: reading on behind an absent entry does no harm below the limit. */
+		if (!(present & 1))
+			return 0;
+	}
+	if (__builtin_expect(at >= limit, 0) || __builtin_expect(*(const uint8_t *)at != 0x0f, 0))
+		return 0;
+	return bare;
+}
+
+#endif
