@@ -135,16 +135,25 @@ class QemuSvm:
             order += 1
         if options.ahci and not options.q35:
             argv += ["-device", "ahci,id=ahci"]
+        position = 0
         for number, disk in enumerate(options.disk):
             written = options.write and number == len(options.disk) - 1
-            where = f",bus=ahci.{number}" if options.ahci and not options.q35 else ""
             argv += ["-drive", self._drive(disk, f"disk{number}", written)]
-            argv += ["-device", f"ide-hd,drive=disk{number},bootindex={order}{where}"]
+            argv += ["-device", f"ide-hd,drive=disk{number},bootindex={order},{self._slot(position)}"]
             order += 1
+            position += 1
         if options.cdrom:
             argv += ["-drive", f"file={options.cdrom},format=raw,if=none,id=cdrom,media=cdrom,readonly=on"]
-            argv += ["-device", f"ide-cd,drive=cdrom,bootindex={order}"]
+            argv += ["-device", f"ide-cd,drive=cdrom,bootindex={order},{self._slot(position)}"]
         return argv
+
+    def _slot(self, position):
+        """Where the n-th disk is plugged in."""
+        if self.options.q35:
+            return f"bus=ide.{position}"
+        if self.options.ahci:
+            return f"bus=ahci.{position}"
+        return f"bus=ide.{position // 2},unit={position % 2}"
 
     @staticmethod
     def _drive(path, name, written=False):

@@ -26,6 +26,7 @@ import qemu
 SEEN, CANNOT_RUN, TIMEOUT, DIED, POWERED_OFF, FAIL_SEEN, RESET, INTERRUPTED = 0, 1, 3, 4, 5, 6, 7, 130
 
 SCREEN_INTERVAL = 0.2
+LINGER = 0.3, 3.0  # after a --fail expression: until the ports were quiet that long, at most that long
 LOOKBACK = 4096  # how much before new output may belong to a match
 ESCAPE = 0x01  # Ctrl-A
 STATS_LINE = rb"stats at (0x[0-9a-fA-F]+) size (\d+) format 1"
@@ -148,7 +149,7 @@ class Run:
         self.until_log = compile_regex(options.until_log) if options.until_log else None
         self.until_screen = compile_regex(options.until_screen) if options.until_screen else None
         self.fail = [compile_regex(text) for text in options.fail]
-        self.waits = bool(self.until or self.until_log or self.until_screen)
+        self.waits = bool(self.until or self.until_log or self.until_screen or options.until_off)
         self.left = options.count
         self.position = 0  # in COM1's text, behind the last match
         self.log_seen = self.until_log is None
@@ -165,6 +166,7 @@ class Run:
         self.com2 = Stream("the log", options.log)
         self.show_com1 = not options.serial or options.serial == "-"
         self.show_com2 = options.show_log or options.log == "-"
+        self.failed = None  # the outcome of a --fail expression, once seen
 
     # -- the emulator process
 
@@ -223,12 +225,19 @@ class Run:
         sys.stderr.flush()
 
     def _check_fail(self, stream):
+        if self.failed:
+            return
         for regex in self.fail:
             if match := stream.search(regex):
-                start = stream.text.rfind(b"\n", 0, match.start()) + 1
-                end = stream.text.find(b"\n", match.end())
-                line = stream.text[start : end if end >= 0 else None].decode(errors="replace")
-                raise Outcome(FAIL_SEEN, f"on {stream.name}: {line}")
+                self.failed = stream, stream.text.rfind(b"\n", 0, match.start()) + 1
+                self.failed_since = time.monotonic()
+                return
+
+    def _give_up(self):
+        """Names the whole line that a --fail expression was seen on."""
+        stream, start = self.failed
+        line = stream.text[start:].partition(b"\n")[0].decode(errors="replace").strip()
+        raise Outcome(FAIL_SEEN, f"on {stream.name}: {line}")
 
     def _on_com1(self, data):
         self.com1.feed(data)
@@ -267,8 +276,11 @@ class Run:
             self.screen_seen = bool(self.until_screen.search(self._screen().encode()))
             self._check_done()
 
+    def _all_seen(self):
+        return not self.steps and (not self.until or not self.left) and self.log_seen and self.screen_seen
+
     def _check_done(self):
-        if self.waits and not self.steps and (not self.until or not self.left) and self.log_seen and self.screen_seen:
+        if self.waits and self._all_seen() and not self.options.until_off and not self.failed:
             raise Outcome(SEEN, "seen")
 
     def _send(self, data):
@@ -294,6 +306,8 @@ class Run:
             missing += [f"--until {self.options.until}" + (f" (seen {seen} of {self.options.count} times)" if seen else "")]
         missing += [] if self.log_seen else [f"--until-log {self.options.until_log}"]
         missing += [] if self.screen_seen else [f"--until-screen {self.options.until_screen}"]
+        if self.options.until_off and not missing:
+            missing = ["the guest to power the machine off"]
         return "; still waiting for " + ", ".join(missing) if missing else ""
 
     def stats(self):
@@ -394,7 +408,12 @@ class Run:
                 raise Outcome(TIMEOUT, f"timeout after {self.timeout:g} s{self._waiting_for()}")
         if not self.screen_seen:
             limit = SCREEN_INTERVAL if limit is None else min(limit, SCREEN_INTERVAL)
+        if self.failed:
+            quiet, longest = LINGER
+            limit = min(quiet, longest - (time.monotonic() - self.failed_since))
         ready = {key.data: key for key, _ in selector.select(limit)}
+        if self.failed and (limit <= 0 or not ready):
+            self._give_up()
         # Output first: what was said before the end counts.
         for name, port, handler in (
             ("com1", self.com1_socket, self._on_com1),
@@ -406,6 +425,8 @@ class Run:
             self._on_keyboard(selector)
         if "process" in ready and self._died():
             self._drain(selector)
+            if self.failed:
+                self._give_up()
             raise self._death()
         if "monitor" in ready:
             for event, reason in self.machine.poll():
@@ -436,6 +457,10 @@ class Run:
     def _on_event(self, selector, event, reason):
         if event == "off":
             self._drain(selector)
+            if self.failed:
+                self._give_up()
+            if self.waits and self._all_seen():
+                raise Outcome(SEEN, "seen, and the guest powered the machine off")
             if self.waits:
                 raise Outcome(POWERED_OFF, f"the guest powered the machine off{self._waiting_for()}")
             raise Outcome(SEEN, "the guest powered the machine off")
