@@ -14,12 +14,14 @@ enum guest_start {
 	GUEST_START_INT19, /* the BIOS' boot loader service, from its first boot entry */
 };
 
-#define CONFIG_DISK_AUTO       0 /* the first disk that is not the boot disk */
-#define CONFIG_RESERVED_MIN    MIB(2)
-#define CONFIG_RESERVED_MAX    MIB(64)
-#define CONFIG_PLUGIN_MAX      8
-#define CONFIG_PLUGIN_PARAMS   256
-#define CONFIG_LOG_DEFAULT_COM 2 /* COM2 */
+#define CONFIG_DISK_AUTO	0	/* the first disk that is not the boot disk */
+#define CONFIG_BLOB_MAX		KIB(64) /* bytes of a blob: keeps the work of reading a hostile one small */
+#define CONFIG_RESERVED_MIN	MIB(2)
+#define CONFIG_RESERVED_DEFAULT MIB(4)
+#define CONFIG_RESERVED_MAX	MIB(64)
+#define CONFIG_PLUGIN_MAX	8
+#define CONFIG_PLUGIN_PARAMS	256
+#define CONFIG_LOG_DEFAULT_COM	2 /* COM2 */
 
 struct plugin_params {
 	char name[32];
@@ -39,23 +41,35 @@ struct config {
 	struct plugin_params plugin[CONFIG_PLUGIN_MAX];
 };
 
-/* Where a blob is wrong, in words: "/guest: property 'start': expected one of …". */
+/* Where a blob is wrong, in words: "/guest: property 'start': expected one of …". Printable ASCII. */
 struct config_error {
-	char node[96];
-	char property[48];
+	char node[96];	   /* path */
+	char property[48]; /* empty: it is the node itself that is wrong */
 	char expected[160];
 };
 
-/* The documented defaults. */
+struct plugin_setup;
+
+/* The documented defaults. No plugins: their defaults are their own, see config_parse(). */
 void config_defaults(struct config *config);
 
 /*
- * Reads a flattened device tree of length bytes at fdt, hostile as it may be, over the defaults.
- * Returns 0, or -EINVAL with *error filled.
+ * Reads a flattened device tree of length bytes at fdt (8-byte aligned), hostile as it may be, over the defaults, and
+ * has each of the count plugin setups read its node. fdt NULL: there is no blob; plugins fill in their defaults.
+ * Returns 0, or -EINVAL with *error filled and *config at the defaults.
  */
-int config_parse(const void *fdt, size_t length, struct config *config, struct config_error *error);
+int config_parse(const void *fdt, size_t length, const struct plugin_setup *const *setups, size_t count,
+		 struct config *config, struct config_error *error);
 
 /* One line of text of an error: "NODE: property 'P': expected …". */
 void config_error_format(const struct config_error *error, char *buffer, size_t size);
+
+/*
+ * For the parse functions of plugins. config_fail fills *error for a node of a checked tree (property NULL: the node as
+ * a whole) and returns -EINVAL. config_expect_properties refuses a node that has any property which is neither
+ * "compatible" nor in the NULL-terminated list, or any child node; returns 0 or -EINVAL.
+ */
+int config_fail(const void *fdt, int node, const char *property, const char *expected, struct config_error *error);
+int config_expect_properties(const void *fdt, int node, const char *const *properties, struct config_error *error);
 
 #endif
