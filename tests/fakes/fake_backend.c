@@ -312,7 +312,13 @@ __attribute__((weak)) int vcpu_work(struct vcpu *vcpu)
 
 __attribute__((weak)) void vcpu_fatal(struct vcpu *vcpu, const char *why)
 {
-	(void)why;
+	vcpu->fatal = why;
 	fake_of(vcpu)->fatal++;
 	vcpu->work |= WORK_LEAVE;
+}
+
+__attribute__((weak)) unsigned vcpu_insn_length(struct vcpu *vcpu)
+{
+	(void)vcpu;
+	return 0;
 }
