@@ -71,18 +71,22 @@ static bool map_says_ram(const struct memory_map *map, gpa_t gpa, size_t length)
 			return false;
 	}
 	/* The ranges are in no order; each round covers at least one more of those that count. */
-	while (covered < end && grown) {
+	while (grown) {
 		grown = false;
 		for (uint32_t i = 0; i < map->count; i++) {
 			const struct memory_range *r = &map->range[i];
+			uint64_t rest;
 
-			if (type_is_ram(r->type) && r->base <= covered && covered - r->base < r->length) {
-				covered += r->length - (covered - r->base);
-				grown = true;
-			}
+			if (!type_is_ram(r->type) || r->base > covered || covered - r->base >= r->length)
+				continue;
+			rest = r->length - (covered - r->base);
+			if (rest >= end - covered)
+				return true;
+			covered += rest;
+			grown = true;
 		}
 	}
-	return covered >= end;
+	return false;
 }
 
 void *mem_gpa_pointer(struct vm *vm, gpa_t gpa, size_t length)
