@@ -207,12 +207,16 @@ HOSTED   := -std=gnu11 -g -O1 -fno-omit-frame-pointer $(ZYDIS_FLAGS) -isystem $(
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all
 units    := $(patsubst unit-%,%,$(filter-out %-libs,$(filter unit-%,$(.VARIABLES))))
 fuzzers  := $(patsubst fuzz-%,%,$(filter-out %-libs,$(filter fuzz-%,$(.VARIABLES))))
-hosted_object = $(patsubst %.c,$(O)/$(1)/%.o,$(2))
+hosted_object = $(patsubst %.S,$(O)/$(1)/%.o,$(patsubst %.c,$(O)/$(1)/%.o,$(2)))
 
 $(O)/host/%.o: %.c $(AUTOHEADER) Makefile | $(DEPS)/zydis/include/Zydis/Zydis.h
 	$(call say,CC,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(HOSTED) $(SANITIZE) $(WARNINGS) $(CPPFLAGS) -MMD -MP -c -o $@ $<
+$(O)/host/%.o: %.S $(AUTOHEADER) Makefile
+	$(call say,AS,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) -MMD -MP -c -o $@ $<
 $(O)/host/zydis/%.o: $(DEPS)/zydis/src/%.c Makefile
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(HOSTED) -w $(ZYDIS_INCLUDES) -c -o $@ $<
