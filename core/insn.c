@@ -156,7 +156,7 @@ static uint32_t operand_flags(const ZydisDecodedOperand *operand)
 	if (operand->type == ZYDIS_OPERAND_TYPE_REGISTER && operand->reg.value == ZYDIS_REGISTER_SS &&
 	    (operand->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE))
 		return INSN_LOADS_SS;
-	if (operand->type != ZYDIS_OPERAND_TYPE_MEMORY || operand->mem.type == ZYDIS_MEMOP_TYPE_AGEN)
+	if (operand->type != ZYDIS_OPERAND_TYPE_MEMORY)
 		return 0;
 	if (operand->actions & ZYDIS_OPERAND_ACTION_MASK_READ)
 		flags |= INSN_READS_MEMORY;

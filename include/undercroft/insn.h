@@ -20,7 +20,7 @@
 #define INSN_STRING	   0x004u
 #define INSN_REP	   0x008u /* a string instruction that repeats */
 #define INSN_LOADS_SS	   0x010u /* MOV SS, POP SS: blocks interrupts and traps for one instruction */
-#define INSN_READS_MEMORY  0x020u /* the stack counts as memory */
+#define INSN_READS_MEMORY  0x020u /* the stack counts as memory, and INVLPG, PREFETCH and the like as reads */
 #define INSN_WRITES_MEMORY 0x040u
 
 struct insn {

@@ -83,6 +83,8 @@ static void test_format_hostile(void **state)
 		assert_string_equal(out, literal[i]);
 	}
 	assert_int_equal(format_hostile(out, sizeof(out), "%99999999999999999999d", 1), 255);
+	assert_int_equal(format_hostile(out, sizeof(out), "%-05d|%0-5x|", -7, 0xau), 12);
+	assert_string_equal(out, "-7   |a    |");
 	assert_int_equal(format_hostile(out, sizeof(out), "%s", NULL), 6);
 	assert_string_equal(out, "(null)");
 }
