@@ -344,10 +344,13 @@ class Run:
         if options.stick and (options.native or options.blob):
             copy = folder / "stick.img"
             common.run("cp", "--reflink=auto", "--sparse=always", options.stick, copy)
-            if options.native:
-                diskimage.put_fat(copy, "/undercroft.native", b"")
-            if options.blob:
-                diskimage.put_fat(copy, "/undercroft.dtb", options.blob)
+            try:
+                if options.native:
+                    diskimage.put_fat(copy, "/undercroft.native", b"")
+                if options.blob:
+                    diskimage.put_fat(copy, "/undercroft.dtb", options.blob)
+            except common.Failure as failure:
+                raise common.Failure(f"{options.stick} is not a stick's image made by tools/image\n{failure}") from None
             options.stick = copy
 
     def run(self):
@@ -495,6 +498,8 @@ class Run:
 
     def _report(self, outcome):
         seconds = time.monotonic() - self.started
+        if self.log_line and self.show_com2:
+            self._show_log(b"\n")
         cpu = self.usage.ru_utime + self.usage.ru_stime if self.usage else 0.0
         if outcome.status != SEEN and self.com1.text and not self.show_com1:
             common.say("the last lines of the guest's serial port:")
