@@ -166,7 +166,7 @@ static const char *get_string(struct reader *r, int node, const char *name)
 	int length;
 	const char *text = fdt_getprop(r->fdt, node, name, &length);
 
-	if (!text || length < 2 || memchr(text, 0, (size_t)length) != text + length - 1)
+	if (!text || memchr(text, 0, (size_t)length) != text + length - 1)
 		return NULL;
 	return text;
 }

@@ -23,7 +23,10 @@ static bool is_aligned(const void *p)
 	return (uintptr_t)p % RECORD_ALIGN == 0;
 }
 
-/* The record at an offset if its head and content lie inside size bytes, else NULL. *next is the offset behind it. */
+/*
+ * The record at an offset if its head and content lie inside size bytes, else NULL. *next is the offset behind it and
+ * its padding, at most RECORD_ALIGN behind the end.
+ */
 static const struct handoff_record *record_at(const void *buffer, size_t size, size_t offset, size_t *next)
 {
 	const struct handoff_record *record = (const void *)((const char *)buffer + offset);
@@ -32,7 +35,7 @@ static const struct handoff_record *record_at(const void *buffer, size_t size, s
 	if (offset > size || size - offset < sizeof(*record))
 		return NULL;
 	room = size - offset - sizeof(*record);
-	if (record->size > room || ALIGN_UP(record->size, RECORD_ALIGN) > room)
+	if (record->size > room)
 		return NULL;
 	*next = offset + sizeof(*record) + (size_t)ALIGN_UP(record->size, RECORD_ALIGN);
 	return record;

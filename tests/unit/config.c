@@ -423,11 +423,10 @@ static void test_serial_reg(void **state)
 		uint32_t space, port, length;
 		bool good;
 	} cases[] = {
-		{1, 0x3f8, 8, true},   {1, 0x100, 8, true},	  {1, 0xfff8, 8, true},
-		{0, 0x3f8, 8, false},  {2, 0x3f8, 8, false},	  {1, 0x3f8, 0, false},
-		{1, 0x3f8, 7, false},  {1, 0x3f8, 16, false},	  {1, 0x3f9, 8, false},
-		{1, 0x60, 8, false},   {1, 0, 8, false},	  {1, 0x10000, 8, false},
-		{1, 0xfffc, 8, false}, {1, 0xfffffff8, 8, false}, {UINT32_MAX, 0x3f8, 8, false},
+		{1, 0x3f8, 8, true},	{1, 0x100, 8, true},   {1, 0xfff8, 8, true},	  {0, 0x3f8, 8, false},
+		{2, 0x3f8, 8, false},	{1, 0x3f8, 0, false},  {1, 0x3f8, 7, false},	  {1, 0x3f8, 16, false},
+		{1, 0x3fc, 8, false},	{1, 0x3f9, 8, false},  {1, 0x60, 8, false},	  {1, 0, 8, false},
+		{1, 0x10000, 8, false}, {1, 0xfffc, 8, false}, {1, 0xfffffff8, 8, false}, {UINT32_MAX, 0x3f8, 8, false},
 	};
 	struct fixture f;
 
@@ -679,6 +678,9 @@ static void test_not_a_tree(void **state)
 	begin(&f);
 	assert_int_equal(config_parse(f.blob + 4, BLOB_SIZE - 4, NULL, 0, &f.config, &f.error), -EINVAL);
 	assert_int_equal(config_parse(f.blob, 0, NULL, 0, &f.config, &f.error), -EINVAL);
+	memmove(f.blob + 4, f.blob, BLOB_SIZE / 2);
+	assert_int_equal(config_parse(f.blob + 4, BLOB_SIZE - 4, NULL, 0, &f.config, &f.error), -EINVAL);
+	assert_string_equal(f.error.expected, "a blob at an address that is a multiple of 8");
 	memset(f.blob, 0, BLOB_SIZE);
 	expect_bad(&f, "(blob)", "");
 	memcpy(f.blob,

@@ -523,6 +523,14 @@ static void test_find_rsdp(void **state)
 	assert_int_equal(rsdp, RSDP);
 	put(w, 0x40e, (const uint8_t[]){0xff, 0xff}, 2);
 	assert_int_equal(firmware_find_rsdp(&w->memory, &rsdp), 0);
+	put(w, 0x40e, (const uint8_t[]){0x10, 0x10}, 2);
+	put_rsdp(w, 0x10110, 2);
+	assert_int_equal(firmware_find_rsdp(&w->memory, &rsdp), 0);
+	assert_int_equal(rsdp, 0x10110);
+	put(w, 0x40e, (const uint8_t[]){0x50, 0}, 2);
+	put_rsdp(w, 0x510, 2);
+	assert_int_equal(firmware_find_rsdp(&w->memory, &rsdp), 0);
+	assert_int_equal(rsdp, RSDP);
 	memset(w->low + RSDP, 0, 36);
 	assert_int_equal(firmware_find_rsdp(&w->memory, &rsdp), -ENOENT);
 	/* not aligned; the last place; claims to go on where nothing is */
@@ -621,6 +629,9 @@ static void test_find_mp(void **state)
 	put(w, 0x413, (const uint8_t[]){0xff, 0xff}, 2);
 	put(w, 0x40e, (const uint8_t[]){0, 0}, 2);
 	expect_mp(w, MP, PCMP);
+	put_mp(w, KIB(640) - 16);
+	expect_mp(w, KIB(640) - 16, PCMP);
+	memset(w->low + KIB(640) - 16, 0, 16);
 	put(w, 0x40e, (const uint8_t[]){0xc0, 0x9f}, 2);
 	put_mp(w, EBDA);
 	expect_mp(w, EBDA, PCMP);

@@ -146,8 +146,13 @@ static void test_writer_refuses(void **state)
 static void test_header_damage(void **state)
 {
 	struct handoff *handoff = make();
+	void *tiny = malloc(8);
 
 	(void)state;
+	assert_non_null(tiny);
+	memcpy(tiny, handoff, 8);
+	assert_int_equal(handoff_check(tiny, 8), -EINVAL);
+	free(tiny);
 	handoff->magic ^= 1;
 	assert_int_equal(handoff_check(handoff, SIZE), -EINVAL);
 	handoff->magic ^= 1;
@@ -181,6 +186,14 @@ static void test_record_damage(void **state)
 		assert_int_equal(handoff_check(handoff, SIZE), sizes[i] == 6 ? 0 : -EINVAL);
 	}
 	record->size = 5;
+
+	/* an empty record whose size, rounded up, is 0 again */
+	assert_int_equal(handoff_begin(handoff, SIZE), 0);
+	assert_int_equal(handoff_add(handoff, SIZE, HANDOFF_LOG, NULL, 0), 0);
+	record->size = UINT64_MAX;
+	assert_int_equal(handoff_check(handoff, SIZE), -EINVAL);
+	assert_null(handoff_find(handoff, HANDOFF_LOG, NULL, &length));
+	record->size = 0;
 	record->version = 2;
 	assert_int_equal(handoff_check(handoff, SIZE), -EINVAL);
 	record->version = 1;

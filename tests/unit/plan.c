@@ -197,6 +197,17 @@ static void test_holes(void **state)
 	assert_int_equal(f.plan.window, MIB(506));
 	expect_taken(&f);
 
+	/* the highest room is not memory, the next not all of it aligned */
+	seabios(&f, MIB(512), 0);
+	f.machine.memory.count = 1;
+	add(&f, GIB(1), GIB(2), MEMORY_RESERVED);
+	add(&f, MIB(513), MIB(517), MEMORY_USABLE);
+	add(&f, MIB(16), MIB(32), MEMORY_USABLE);
+	f.config.reserved_size = MIB(4);
+	assert_int_equal(make(&f), 0);
+	assert_int_equal(f.plan.window, MIB(28));
+	expect_taken(&f);
+
 	/* the only room ends within the first 32 MiB and starts below 16 */
 	seabios(&f, MIB(512), 0);
 	f.machine.memory.count = 1;
