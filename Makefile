@@ -86,7 +86,7 @@ $(O)/Kconfig.%: $(wildcard */*/Kconfig) Makefile
 
 define kconfig
 @mkdir -p $(O)/include/config $(O)/include/generated
-$(Q)cd $(O) && srctree='$(CURDIR)' $(1)
+$(Q)cd $(O) && export srctree='$(CURDIR)' && $(1)
 endef
 
 .PHONY: menuconfig nconfig oldconfig olddefconfig savedefconfig defconfig
@@ -109,7 +109,7 @@ ifdef NEED_CONFIG
 $(O)/.config: | $(KCONFIG_LISTS)
 	$(call kconfig,kconfig-conf --defconfig=$(CURDIR)/configs/default_defconfig Kconfig > /dev/null)
 $(AUTOCONF): $(O)/.config Kconfig $(KCONFIG_LISTS) $(wildcard */*/Kconfig)
-	$(call kconfig,kconfig-conf --silentoldconfig Kconfig)
+	$(call kconfig,kconfig-conf --olddefconfig Kconfig > /dev/null && kconfig-conf --silentoldconfig Kconfig)
 	@touch $@
 $(AUTOHEADER): $(AUTOCONF)
 	@touch $@
@@ -127,12 +127,15 @@ CPPFLAGS := -Iinclude -I. -I$(O)/include -include $(AUTOHEADER)
 COMMON   := -std=gnu11 -g -ffreestanding -fno-delete-null-pointer-checks -fno-stack-protector -fcf-protection=none \
 	    -fno-asynchronous-unwind-tables -fno-common -fvisibility=hidden -mgeneral-regs-only -isystem boot/metal/include \
 	    -ffile-prefix-map=$(CURDIR)/=
+ifneq ($(findstring clang,$(CC)),)
+COMMON += -Wno-unused-command-line-argument
+else
+# low memory is memory: the BIOS data area lies at 400h
+COMMON += --param=min-pagesize=0
+endif
 CFLAGS_loader := $(COMMON) -m32 -march=i686 -Os -fno-pic -DTIER_LOADER=1
 CFLAGS_setup  := $(COMMON) -m64 -mno-red-zone -Os -fno-pic -mcmodel=small -DTIER_SETUP=1
 CFLAGS_vmm    := $(COMMON) -m64 -mno-red-zone -O2 -fpie -DTIER_VMM=1
-ifneq ($(findstring clang,$(CC)),)
-COMMON += -Wno-unused-command-line-argument
-endif
 LDFLAGS_loader := -m elf_i386 -static -nostdlib -z noexecstack --no-warn-rwx-segments
 LDFLAGS_setup  := -m elf_x86_64 -static -nostdlib -z noexecstack -z max-page-size=4096 --no-warn-rwx-segments
 LDFLAGS_vmm    := -m elf_x86_64 -pie --no-dynamic-linker -nostdlib -z noexecstack -z norelro -z text -z max-page-size=4096 \
@@ -156,7 +159,8 @@ $(foreach t,loader setup vmm,$(eval $(call tier_rules,$(t))))
 $(O)/include/generated/%-offsets.h: backends/%/offsets.c $(AUTOHEADER) Makefile
 	$(call say,GEN,$@)
 	$(Q)$(CC) $(CFLAGS_vmm) $(CPPFLAGS) -MMD -MP -MT $@ -MF $(@:.h=.d) -S -o - $< | sed -n 's/^#define \([A-Z0-9_]* \)\$$*/#define \1/p' > $@
-$(O)/vmm/backends/%/entry.o: $(O)/include/generated/%-offsets.h
+$(foreach b,$(patsubst backends/%/offsets.c,%,$(wildcard backends/*/offsets.c)),\
+	$(eval $(O)/vmm/backends/$(b)/entry.o: $(O)/include/generated/$(b)-offsets.h))
 -include $(wildcard $(O)/include/generated/*.d)
 
 # Zydis: the distribution's source package, decoder only

@@ -59,7 +59,7 @@ uint64_t svm_reg_get(struct vcpu *vcpu, enum reg reg)
 	const struct vmcb_field *field = &fields[reg];
 	const uint8_t *at = (const uint8_t *)svm->vmcb + field->offset;
 
-	switch (reg) {
+	switch ((unsigned)reg) {
 	case REG_RIP:
 		return vcpu->rip;
 	case REG_RFLAGS:
@@ -96,7 +96,7 @@ void svm_reg_set(struct vcpu *vcpu, enum reg reg, uint64_t value)
 	const struct vmcb_field *field = &fields[reg];
 	uint8_t *at = (uint8_t *)svm->vmcb + field->offset;
 
-	switch (reg) {
+	switch ((unsigned)reg) {
 	case REG_RIP:
 		vcpu->rip = value;
 		return;

@@ -2,11 +2,17 @@
 /*
  * From the CPU's exit to core's and back. This is the exit path: every instruction here is paid for each time.
  */
+#include <undercroft/insn.h>
+
 #include "backends/svm/svm.h"
 
-/* Exit code to kind; 0 is EXIT_CPUID, so everything not named must be set explicitly. */
+/* CPUID, RDMSR and WRMSR without prefixes */
+#define BARE_LENGTH 2
+
+/* Exit code to kind; what is not named is 0, EXIT_UNKNOWN. */
+_Static_assert(EXIT_UNKNOWN == 0, "what the table leaves out is unknown");
+
 static const uint8_t kinds[VMEXIT_CODE_COUNT] = {
-	[0 ... VMEXIT_CODE_COUNT - 1] = EXIT_UNKNOWN,
 	[VMEXIT_EXCEPTION... VMEXIT_EXCEPTION + 31] = EXIT_EXCEPTION,
 	[VMEXIT_INTR] = EXIT_INTR,
 	[VMEXIT_NMI] = EXIT_NMI,
@@ -20,6 +26,18 @@ static const uint8_t kinds[VMEXIT_CODE_COUNT] = {
 	[VMEXIT_VMRUN] = EXIT_VIRT_INSN,
 	[VMEXIT_VMLOAD... VMEXIT_SKINIT] = EXIT_VIRT_INSN,
 };
+
+/* For CPUs that do not tell where the next instruction is. 0: not known yet, asked for when it is needed. */
+static inline uint8_t length_quick(const struct svm_vcpu *svm)
+{
+	const struct vmcb *vmcb = svm->vmcb;
+	unsigned kind = svm->vcpu.exit.kind;
+
+	if (kind != EXIT_CPUID && kind != EXIT_MSR)
+		return 0;
+	return (uint8_t)insn_length_quick(&svm->vcpu, BARE_LENGTH, vmcb->cs.base, vmcb->cr0, vmcb->cr3, vmcb->cr4,
+					  vmcb->efer);
+}
 
 int svm_exit(struct svm_vcpu *svm)
 {
@@ -42,8 +60,7 @@ int svm_exit(struct svm_vcpu *svm)
 		vcpu->exit.kind = EXIT_NESTED;
 	else if (code == VMEXIT_INVALID)
 		vcpu->exit.kind = EXIT_INVALID;
-	/* a CPU without nRIP leaves 0, which gives a length that no instruction has */
-	vcpu->exit.length = vmcb->nrip - rip <= 15 ? (uint8_t)(vmcb->nrip - rip) : 0;
+	vcpu->exit.length = __builtin_expect(svm->has_nrip, 1) ? (uint8_t)(vmcb->nrip - rip) : length_quick(svm);
 	vmcb->tlb_control = VMCB_TLB_NOTHING;
 	svm->hidden_state_saved = false;
 	if (__builtin_expect((vmcb->exitintinfo & VMCB_EVENT_VALID) != 0, 0))
@@ -81,7 +98,7 @@ void svm_decode_detail(struct vcpu *vcpu)
 	uint64_t info1 = vmcb->exitinfo1, info2 = vmcb->exitinfo2;
 
 	*detail = (struct exit_detail){0};
-	switch ((enum exit_kind)vcpu->exit.kind) {
+	switch (vcpu->exit.kind) {
 	case EXIT_MSR:
 		detail->msr.index = (uint32_t)vcpu->gpr[GPR_RCX];
 		detail->msr.write = info1 & 1;

@@ -19,6 +19,7 @@ struct svm_vcpu {
 	paddr_t vmcb_address;
 	paddr_t host_save;
 	uint8_t *iopm, *msrpm;
+	bool has_nrip;		   /* exits tell the next RIP; without it the field is never written */
 	uint32_t saved_exceptions; /* intercepts as they are outside of a step */
 	/* The vmcb's VMLOAD/VMSAVE part is current; cleared by each entry */
 	bool hidden_state_saved;

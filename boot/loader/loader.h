@@ -13,7 +13,4 @@ void loader_main(uint32_t magic, uint32_t info);
 /* See entry.S. */
 _Noreturn void loader_enter_long(uint32_t cr3, uint32_t entry, uint32_t info);
 
-/* Back to real mode and the BIOS' next boot entry. */
-_Noreturn void loader_leave(void);
-
 #endif

@@ -8,11 +8,16 @@
 #include "boot/layout.h"
 #include "boot/loader/loader.h"
 #include "boot/metal/cpu.h"
+#include "boot/metal/realmode.h"
 #include "boot/metal/screen.h"
+#include "boot/setup/start.h"
 
 #define PTE_PRESENT 0x01u
 #define PTE_WRITE   0x02u
 #define PTE_LARGE   0x80u
+
+/* free after boot loaders, clear of boot records and their stacks */
+#define NATIVE_START 0x8000
 
 #define COM2		  0x2f8
 #define UART_THR	  0
@@ -80,6 +85,15 @@ static uint32_t page_tables_build(void)
 	return (uint32_t)(uintptr_t)pml4;
 }
 
+/* Back to the BIOS, and to the first disk that is not the one we came from. */
+static _Noreturn void loader_leave(void)
+{
+	const struct start_request request = {.start = GUEST_START_DISK, .boot_disk = 0x80, .native = true};
+
+	start_write((void *)NATIVE_START, &request);
+	realmode_jump(NATIVE_START >> 4, 0);
+}
+
 void loader_main(uint32_t magic, uint32_t info)
 {
 	if (magic != MULTIBOOT_BOOT_MAGIC) {
@@ -91,7 +105,6 @@ void loader_main(uint32_t magic, uint32_t info)
 		say("undercroft: this CPU has no 64-bit mode, which Undercroft needs. Starting the next disk without "
 		    "it.\n");
 		loader_leave();
-		return;
 	}
 	loader_enter_long(page_tables_build(), SETUP_BASE, info);
 }

@@ -2,6 +2,8 @@
 /*
  * What emulators do differently from machines. The one place for it; each entry says which emulator and why.
  */
+#include <string.h>
+
 #include "boot/metal/cpu.h"
 #include "boot/metal/quirks.h"
 
@@ -17,4 +19,9 @@ void quirk_dispi_disable(void)
 		return;
 	cpu_out16(DISPI_INDEX, DISPI_INDEX_ENABLE);
 	cpu_out16(DISPI_DATA, 0);
+}
+
+bool quirk_boot_disk_is_invented(const char *boot_loader_name)
+{
+	return strcmp(boot_loader_name, "qemu") == 0;
 }

@@ -83,6 +83,15 @@ int strcmp(const char *a, const char *b)
 	return strncmp(a, b, SIZE_MAX);
 }
 
+char *strncpy(char *restrict to, const char *restrict from, size_t max)
+{
+	size_t length = strnlen(from, max);
+
+	memcpy(to, from, length);
+	memset(to + length, 0, max - length);
+	return to;
+}
+
 char *strchr(const char *text, int byte)
 {
 	for (;; text++) {

@@ -13,6 +13,7 @@ struct vcpu;
 /*
  * The kinds of exit: X(symbol, name in statistics). The names are part of the statistics format: append only.
  *
+ * UNKNOWN     anything the backend has no kind for
  * CPUID       CPUID executed
  * MSR         RDMSR or WRMSR on an intercepted or out-of-map index
  * IO          IN, OUT, INS or OUTS on an intercepted port
@@ -25,9 +26,9 @@ struct vcpu;
  * INTR        an external interrupt arrived
  * WINDOW      the guest can take an interrupt now
  * INVALID     the CPU refused to enter the guest
- * UNKNOWN     anything the backend has no kind for
  */
 #define EXIT_KINDS(X)             \
+	X(UNKNOWN, "unknown")     \
 	X(CPUID, "cpuid")         \
 	X(MSR, "msr")             \
 	X(IO, "io")               \
@@ -39,8 +40,7 @@ struct vcpu;
 	X(NMI, "nmi")             \
 	X(INTR, "intr")           \
 	X(WINDOW, "window")       \
-	X(INVALID, "invalid")     \
-	X(UNKNOWN, "unknown")
+	X(INVALID, "invalid")
 
 enum exit_kind {
 #define X(symbol, name) EXIT_##symbol,

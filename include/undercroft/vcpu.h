@@ -22,17 +22,26 @@
 #define WORK_VIEW     0x10u /* the base view changed: activate it again, with a flush */
 #define WORK_LEAVE    0x20u /* run() returns */
 
-/* An access that is let through once against a scratch page: hidden memory, MMIO regions. */
+/*
+ * An access that is let through once, in an overlay view that shows a scratch page instead: hidden memory reads as all
+ * ones there, MMIO regions as their read function says. No instruction has to be emulated for it.
+ */
+#define STEP_EXTRA_MAX 6
+
 struct step_state {
 	bool active;
-	bool delivery;	      /* the access happened while an event was being delivered: no instruction to step */
-	bool guest_tf;	      /* RFLAGS.TF as the guest had it */
-	bool flags_from_insn; /* the instruction itself loads RFLAGS: keep the TF it loaded */
+	bool delivery;	  /* the access happened while an event was being delivered: there is no instruction to step */
+	bool guest_tf;	  /* RFLAGS.TF as the guest had it */
+	bool loads_flags; /* the instruction itself loads RFLAGS: keep the TF it loaded */
 	bool write;
-	unsigned size; /* of the access, for a region */
-	gpa_t gpa;
-	struct region *region; /* NULL: hidden memory */
-	paddr_t scratch;
+	uint8_t size;		     /* of the access, for a region */
+	gpa_t gpa;		     /* of the access */
+	struct region *region;	     /* NULL: hidden memory, or a neighbour of a region */
+	uint64_t dr6;		     /* as the guest had it */
+	paddr_t ones, scratch;	     /* a page of all ones and one for regions; from the pool, for good */
+	gpa_t extra[STEP_EXTRA_MAX]; /* further pages the same instruction touched */
+	unsigned extra_count;
+	struct nested_view view;
 };
 
 /*
@@ -64,8 +73,8 @@ struct vcpu {
 	struct exit_detail detail;
 	struct event_queue events;
 	struct step_state step;
-	struct nested_view overlay;
-	const char *fatal; /* why run() returned */
+	struct region apic; /* watched while other CPUs are hidden */
+	const char *fatal;  /* why run() returned */
 };
 
 _Static_assert(offsetof(struct vcpu, gpr) == 0, "entry code stores the general registers at offset 0");

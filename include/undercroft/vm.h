@@ -31,7 +31,7 @@ struct hidden_range {
 /* A place in guest code from which VMMCALL/VMCALL is ours; from anywhere else it is #UD. */
 struct guest_call {
 	gva_t address; /* linear, of the instruction */
-	exit_handler_fn handle;
+	char name[32]; /* whose it is: a plugin, or "start" for the start stub's log lines */
 };
 
 struct vm {

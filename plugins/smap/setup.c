@@ -16,11 +16,10 @@
 
 static int smap_parse(const void *fdt, int node, void *params, struct config_error *error)
 {
-	(void)fdt;
-	(void)node;
+	static const char *const none[] = {NULL};
+
 	(void)params;
-	(void)error;
-	return 0;
+	return node < 0 ? 0 : config_expect_properties(fdt, node, none, error);
 }
 
 static int smap_prepare(struct plan *plan, const void *params, const char **why)

@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The setup tier: discovers, decides, builds, enters the vmm. Until place_and_enter() nothing on the machine is
+ * changed, so that any failure can end in the next disk's own boot without Undercroft.
+ */
+#include <string.h>
+
+#include <undercroft/errno.h>
+#include <undercroft/platform.h>
+#include <undercroft/plugin.h>
+#include <undercroft/region.h>
+#include <undercroft/version.h>
+
+#include "boot/metal/cpu.h"
+#include "boot/metal/realmode.h"
+#include "boot/setup/multiboot.h"
+#include "boot/setup/setup.h"
+#include "boot/setup/start.h"
+
+/* Where the start stub lies when there is no VM: free after boot loaders, clear of boot records and their stacks. */
+#define NATIVE_START 0x8000
+
+#define LOW_SIGNATURE "UNDERCROFT here"
+
+#define BDA_BASE_MEMORY 0x413
+
+extern const struct backend_probe *const __start_backend_probes[], *const __stop_backend_probes[];
+extern const struct frontend_ops *const __start_frontends[], *const __stop_frontends[];
+extern const struct plugin_setup *const __start_plugin_setups[], *const __stop_plugin_setups[];
+
+static struct setup setup;
+
+static void link_write(struct log_sink *sink, const char *text, size_t length)
+{
+	struct setup_link *link = CONTAINER_OF(sink, struct setup_link, sink);
+
+	while (length) {
+		size_t sent = link->frontend->ops->write(link->frontend, text, length);
+
+		if (!sent)
+			return;
+		text += sent;
+		length -= sent;
+	}
+}
+
+/* Opens the log frontend and sends it what was said until now. 0 or -ENODEV. */
+static int log_frontend_open(const struct frontend_config *config)
+{
+	struct frontend *frontend = (void *)setup.frontend_memory;
+
+	for (const struct frontend_ops *const *ops = __start_frontends; ops < __stop_frontends; ops++) {
+		if (strcmp((*ops)->compatible, config->compatible) != 0 || (*ops)->size > sizeof(setup.frontend_memory))
+			continue;
+		*frontend = (struct frontend){.ops = *ops, .platform = &setup.metal.platform, .config = *config};
+		if ((*ops)->probe(frontend) || (*ops)->open(frontend))
+			return -ENODEV;
+		setup.frontend_ops = *ops;
+		setup.link = (struct setup_link){.sink.write = link_write, .frontend = frontend};
+		link_write(&setup.link.sink, setup.ring,
+			   setup.log.written < sizeof(setup.ring) ? (size_t)setup.log.written : sizeof(setup.ring));
+		return log_sink_add(&setup.log, &setup.link.sink);
+	}
+	return -ENODEV;
+}
+
+/* Gives up: says why and what to do, and boots the next disk as if Undercroft were not there. */
+static _Noreturn void boot_without(const char *why, const char *cure)
+{
+	const struct start_request request = {
+		.start = GUEST_START_DISK,
+		.boot_disk = setup.machine.version ? setup.machine.boot_disk : 0x80,
+		.native = true,
+	};
+
+	if (!setup.frontend_ops) {
+		config_defaults(&setup.config);
+		log_frontend_open(&setup.config.log);
+	}
+	log_printf(&setup.log, "undercroft: cannot start: %s\n", why);
+	if (cure)
+		log_printf(&setup.log, "undercroft: %s\n", cure);
+	log_printf(&setup.log, "undercroft: starting the next disk without Undercroft\n");
+	if (setup.frontend_ops)
+		setup.frontend_ops->flush(setup.link.frontend);
+	start_write((void *)NATIVE_START, &request);
+	realmode_jump(NATIVE_START >> 4, 0);
+}
+
+void trap_report(const struct trap_frame *frame)
+{
+	log_printf(&setup.log,
+		   "undercroft: setup failed: exception %llu error %llx at %llx, cr2 n/a, rax %llx rdx %llx rsp %llx. "
+		   "Stopped.\n",
+		   (unsigned long long)frame->vector, (unsigned long long)frame->error, (unsigned long long)frame->rip,
+		   (unsigned long long)frame->rax, (unsigned long long)frame->rdx, (unsigned long long)frame->rsp);
+	cpu_halt();
+}
+
+/* libfdt's packaged archive is built with stack protection; its canary is whatever lies at 28h. */
+_Noreturn void __stack_chk_fail(void);
+_Noreturn void __stack_chk_fail(void)
+{
+	log_printf(&setup.log,
+		   "undercroft: setup failed: a stack overflow while reading the configuration. Stopped.\n");
+	cpu_halt();
+}
+
+/* Does Undercroft run already, with us inside? Its resident low memory begins with a signature. */
+static bool runs_already(void)
+{
+	uint16_t base_kib;
+
+	memcpy(&base_kib, (const void *)BDA_BASE_MEMORY, sizeof(base_kib));
+	return base_kib < 640 &&
+	       memcmp((const void *)(uintptr_t)(base_kib * KIB(1)), LOW_SIGNATURE, sizeof(LOW_SIGNATURE)) == 0;
+}
+
+/* The configuration is the first module; copied, so that it may lie anywhere. */
+static const char *blob_take(const struct multiboot_info *info)
+{
+	struct multiboot_module module;
+
+	if (!(info->flags & MULTIBOOT_INFO_MODULES) || !info->mods_count)
+		return NULL;
+	memcpy(&module, (const void *)(uintptr_t)info->mods_addr, sizeof(module));
+	if (module.end <= module.start || module.end - module.start > sizeof(setup.blob))
+		return "The configuration (the boot loader's first module) is empty or larger than 64 KiB.";
+	setup.blob_length = module.end - module.start;
+	memcpy(setup.blob, (const void *)(uintptr_t)module.start, setup.blob_length);
+	return NULL;
+}
+
+static void step_configuration(const struct multiboot_info *info)
+{
+	static char line[sizeof(struct config_error) + 64];
+	struct config_error error;
+	const char *why = blob_take(info);
+
+	if (why)
+		boot_without(why, "Check the \"module\" line of the boot loader's menu.");
+	if (config_parse(setup.blob_length ? setup.blob : NULL, setup.blob_length, __start_plugin_setups,
+			 (size_t)(__stop_plugin_setups - __start_plugin_setups), &setup.config, &error)) {
+		config_error_format(&error, line, sizeof(line));
+		log_printf(&setup.log, "undercroft: configuration: %s\n", line);
+		boot_without("The configuration is wrong.", NULL);
+	}
+	log_printf(&setup.log, "setup: configuration: %s\n",
+		   setup.blob_length ? "undercroft.dtb" : "none, defaults are used");
+}
+
+static void step_log(void)
+{
+	if (!setup.config.log_enabled)
+		return;
+	if (!log_frontend_open(&setup.config.log)) {
+		log_printf(&setup.log, "setup: log on %s at %s %llx\n", setup.frontend_ops->name,
+			   setup.config.log.is_port ? "port" : "memory", (unsigned long long)setup.config.log.address);
+	} else if (setup.config.log_explicit) {
+		log_printf(&setup.log,
+			   "setup: %s: no such device; the log stays on the screen until the guest starts\n",
+			   setup.config.log.node);
+	} else {
+		log_printf(&setup.log, "setup: no COM2; the log stays on the screen until the guest starts\n");
+	}
+}
+
+static void step_machine(const struct multiboot_info *info)
+{
+	const char *why;
+	uint64_t usable = 0;
+
+	if (machine_discover(&setup, info, &why))
+		boot_without(why, NULL);
+	for (uint32_t i = 0; i < setup.machine.memory.count; i++) {
+		if (setup.machine.memory.range[i].type == MEMORY_USABLE)
+			usable += setup.machine.memory.range[i].length;
+	}
+	log_printf(&setup.log, "setup: machine: %llu MiB, %u CPU%s at %u MHz, %u disk%s, boot disk %02x\n",
+		   (unsigned long long)(usable >> 20), setup.machine.cpu_count, setup.machine.cpu_count > 1 ? "s" : "",
+		   setup.machine.tsc_mhz, setup.machine.disk_count, setup.machine.disk_count == 1 ? "" : "s",
+		   setup.machine.boot_disk);
+}
+
+static void step_backend(void)
+{
+	const char *why =
+		"This CPU has neither AMD SVM (AMD-V) nor Intel VMX (VT-x), or this build has no backend for it.";
+	const char *cure = "If its data sheet lists one of them, turn it on in the BIOS setup.";
+
+	for (const struct backend_probe *const *probe = __start_backend_probes; probe < __stop_backend_probes;
+	     probe++) {
+		int error = (*probe)->supported(&setup.metal.platform, &why, &cure);
+
+		if (!error) {
+			setup.backend = *probe;
+			log_printf(&setup.log, "setup: backend: %s\n", setup.backend->name);
+			return;
+		}
+		if (error != -ENOTSUP)
+			break;
+	}
+	boot_without(why, cure);
+}
+
+static void step_plan(void)
+{
+	struct plan *plan = &setup.plan;
+	const char *why;
+	int offset;
+
+	if (plan_make(plan, &setup.machine, &setup.config, &why))
+		boot_without(why, NULL);
+	offset = plan_low_alloc(plan, sizeof(LOW_SIGNATURE), START_ALIGN);
+	if (offset)
+		boot_without("The resident low memory does not begin with its signature.", NULL);
+	memcpy(plan->low_image, LOW_SIGNATURE, sizeof(LOW_SIGNATURE));
+	if (start_plant(plan, false, &setup.entry_offset, &why))
+		boot_without(why, NULL);
+	for (const struct plugin_setup *const *plugin = __start_plugin_setups; plugin < __stop_plugin_setups;
+	     plugin++) {
+		const void *params = NULL;
+
+		for (uint32_t i = 0; i < setup.config.plugin_count; i++) {
+			if (strcmp(setup.config.plugin[i].name, (*plugin)->name) == 0)
+				params = setup.config.plugin[i].data;
+		}
+		if ((*plugin)->prepare && (*plugin)->prepare(plan, params, &why))
+			boot_without(why, NULL);
+		log_printf(&setup.log, "setup: plugin: %s\n", (*plugin)->name);
+	}
+}
+
+void setup_main(const struct multiboot_info *info)
+{
+	const char *why;
+
+	metal_init(&setup.metal, 0, GIB(4));
+	traps_init(setup.idt);
+	setup.log.ring = setup.ring;
+	setup.log.ring_size = sizeof(setup.ring);
+	/* a font can be read in text mode alone; a graphics mode's screen then needs none of ours */
+	screen_font_read(setup.font);
+	screen_init(&setup.screen, NULL, setup.font);
+	log_sink_add(&setup.log, &setup.screen.sink);
+	log_printf(&setup.log, "Undercroft " UNDERCROFT_VERSION ": setup\n");
+
+	step_machine(info);
+	if (runs_already())
+		boot_without("Undercroft runs already: this is its virtual machine.", NULL);
+	step_configuration(info);
+	step_log();
+	step_backend();
+	step_plan();
+	if (setup.machine.iommu_count == 0)
+		log_printf(&setup.log, "setup: DMA: devices can reach hidden memory; this machine shows no IOMMU\n");
+	else
+		log_printf(&setup.log, "setup: DMA: devices can reach hidden memory; the IOMMU is not used\n");
+	if (place_and_enter(&setup, &why))
+		boot_without(why, NULL);
+	boot_without("The vmm came back.", NULL);
+}

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What setup's files share.
+ */
+#ifndef BOOT_SETUP_SETUP_H
+#define BOOT_SETUP_SETUP_H
+
+#include <undercroft/backend.h>
+#include <undercroft/config.h>
+#include <undercroft/firmware.h>
+#include <undercroft/frontend.h>
+#include <undercroft/handoff.h>
+#include <undercroft/log.h>
+#include <undercroft/machine.h>
+#include <undercroft/plan.h>
+
+#include "boot/metal/metal.h"
+#include "boot/metal/screen.h"
+#include "boot/metal/traps.h"
+
+#define SETUP_REMAP_MAX	   16
+#define SETUP_FRONTEND_MAX 256 /* bytes of a frontend's structure */
+
+struct multiboot_info;
+
+/* A log sink that sends through a frontend. */
+struct setup_link {
+	struct log_sink sink; /* first */
+	struct frontend *frontend;
+};
+
+/* Everything setup knows; one object, gone with setup. */
+struct setup {
+	struct metal metal;
+	struct log log;
+	char ring[8192];
+	struct screen screen;
+	struct setup_link link;
+	uint64_t frontend_memory[SETUP_FRONTEND_MAX / 8];
+	const struct frontend_ops *frontend_ops; /* NULL: no log frontend is open */
+	struct machine machine;
+	struct config config;
+	struct plan plan;
+	const struct backend_probe *backend;
+	uint8_t blob[CONFIG_BLOB_MAX] __attribute__((aligned(8)));
+	size_t blob_length; /* 0: none */
+	uint8_t font[SCREEN_FONT_SIZE];
+	struct trap_gate idt[TRAP_COUNT];
+	uint16_t entry_offset; /* of the start stub in the plan's low segment */
+	/* firmware tables in ROM that are shown to the guest edited */
+	unsigned remap_count;
+	struct handoff_remap remap[SETUP_REMAP_MAX];
+	paddr_t next, window_end; /* free part of the window while it is being filled */
+};
+
+/* machine.c: fills setup->machine; 0, or -EINVAL with *why. */
+int machine_discover(struct setup *setup, const struct multiboot_info *info, const char **why);
+
+/* cpus.c: hides all CPUs but this one in the firmware's tables. 0, or a negative errno with *why. */
+int cpus_hide(struct setup *setup, const char **why);
+
+/* place.c: puts the vmm and its tables into the window; does not return on success. Negative errno with *why. */
+int place_and_enter(struct setup *setup, const char **why);
+
+/* entry.S */
+_Noreturn void setup_enter_vmm(paddr_t cr3, uint64_t entry, paddr_t handoff, uint64_t handoff_size, uint64_t mapped);
+
+/* Called by entry.S. */
+_Noreturn void setup_main(const struct multiboot_info *info);
+
+#endif

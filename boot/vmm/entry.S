@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The vmm's header and entry.
+ */
+#include "boot/layout.h"
+
+	.section .header, "a"
+	.globl vmm_header
+vmm_header:
+	.long VMM_MAGIC
+	.long vmm_entry - vmm_header
+	.long vmm_file_end - vmm_header
+	.long vmm_memory_end - vmm_header
+	.long vmm_relocations - vmm_header
+	.long vmm_relocations_end - vmm_header
+
+	.text
+	/*
+	 * In: rdi = handoff, rsi = its size, rdx = how much memory is mapped 1:1; long mode, interrupts off, page tables of
+	 * the vmm's own. Does not return.
+	 */
+	.globl vmm_entry
+	.hidden vmm_entry
+vmm_entry:
+	leaq vmm_stack_top(%rip), %rsp
+	leaq vmm_gdt(%rip), %rax
+	movq %rax, vmm_gdtr+2(%rip)
+	lgdt vmm_gdtr(%rip)
+	movl $SELECTOR_DATA, %eax
+	movl %eax, %ds
+	movl %eax, %es
+	movl %eax, %ss
+	xorl %eax, %eax
+	movl %eax, %fs
+	movl %eax, %gs
+	leaq 1f(%rip), %rax
+	pushq $SELECTOR_CODE64
+	pushq %rax
+	lretq
+1:	xorl %ebp, %ebp
+	call vmm_main
+2:	cli
+	hlt
+	jmp 2b
+
+	.section .data
+	.balign 8
+vmm_gdt:
+	.quad 0
+	.quad 0x00af9b000000ffff		/* 64-bit code */
+	.quad 0x00cf93000000ffff		/* data */
+vmm_gdt_end:
+	.balign 8
+	.skip 6
+vmm_gdtr:
+	.word vmm_gdt_end - vmm_gdt - 1
+	.quad 0
+
+	.section .bss
+	.balign 16
+	.skip 32768
+vmm_stack_top:

@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The vmm's wiring: the only place that knows everybody, and the only one with writable globals. Checks the handoff,
+ * builds the VM, enters it; shows what went wrong when it comes back.
+ */
+#include <string.h>
+
+#include <undercroft/errno.h>
+#include <undercroft/frontend.h>
+#include <undercroft/handoff.h>
+#include <undercroft/log.h>
+#include <undercroft/plan.h>
+#include <undercroft/platform.h>
+#include <undercroft/plugin.h>
+#include <undercroft/version.h>
+#include <x86/msr.h>
+
+#include "boot/metal/cpu.h"
+#include "boot/metal/metal.h"
+#include "boot/metal/screen.h"
+#include "boot/metal/traps.h"
+#include "core/apic.h"
+#include "core/exit.h"
+#include "core/plugin.h"
+
+#define FRONTEND_SIZE_MAX   256
+#define FRONTEND_REGION_MAX 4
+
+extern const struct backend_ops *const __start_backends[], *const __stop_backends[];
+extern const struct frontend_ops *const __start_frontends[], *const __stop_frontends[];
+extern const struct plugin *const __start_plugins[], *const __stop_plugins[];
+
+struct link {
+	struct log_sink sink;	   /* first */
+	struct frontend *frontend; /* NULL: no log frontend */
+};
+
+/* All of the vmm's mutable state that is not the VM's or in the pool. */
+static struct {
+	struct metal metal;
+	struct log log;
+	char ring[16384];
+	struct screen screen;
+	struct link link;
+	uint64_t frontend_memory[FRONTEND_SIZE_MAX / 8];
+	struct region frontend_region[FRONTEND_REGION_MAX];
+	struct machine machine;
+	struct vm vm;
+	struct trap_gate idt[TRAP_COUNT];
+	uint8_t font[SCREEN_FONT_SIZE];
+	uint8_t vcpu[4096] __attribute__((aligned(16)));
+} vmm;
+
+static const struct owner core_owner = {.name = "core"};
+
+void vmm_main(const void *handoff, uint64_t handoff_size, uint64_t mapped);
+
+static void link_write(struct log_sink *sink, const char *text, size_t length)
+{
+	struct link *link = CONTAINER_OF(sink, struct link, sink);
+
+	if (link->frontend->ops->recover(link->frontend))
+		return;
+	while (length) {
+		size_t sent = link->frontend->ops->write(link->frontend, text, length);
+
+		if (!sent)
+			return;
+		text += sent;
+		length -= sent;
+	}
+}
+
+/* The last words: on the log and on a screen that can be read, whatever the guest made of it. */
+static void fatal_screen(void)
+{
+	screen_init(&vmm.screen, vmm.machine.framebuffer.bits_per_pixel ? &vmm.machine.framebuffer : NULL, vmm.font);
+	screen_take(&vmm.screen);
+	log_sink_add(&vmm.log, &vmm.screen.sink);
+	log_printf(&vmm.log, "Undercroft " UNDERCROFT_VERSION " stopped the machine.\n");
+}
+
+static _Noreturn void fatal(const char *why)
+{
+	fatal_screen();
+	log_printf(&vmm.log, "undercroft: fatal: %s\n", why);
+	cpu_halt();
+}
+
+void trap_report(const struct trap_frame *frame)
+{
+	fatal_screen();
+	log_printf(&vmm.log, "undercroft: fatal: exception %llu error %llx in the hypervisor at image+%llx\n",
+		   (unsigned long long)frame->vector, (unsigned long long)frame->error,
+		   (unsigned long long)(frame->rip - ((uintptr_t)vmm_main & PAGE_MASK)));
+	log_printf(&vmm.log, "rax=%llx rcx=%llx rdx=%llx rbx=%llx rsp=%llx rbp=%llx rsi=%llx rdi=%llx\n",
+		   (unsigned long long)frame->rax, (unsigned long long)frame->rcx, (unsigned long long)frame->rdx,
+		   (unsigned long long)frame->rbx, (unsigned long long)frame->rsp, (unsigned long long)frame->rbp,
+		   (unsigned long long)frame->rsi, (unsigned long long)frame->rdi);
+	cpu_halt();
+}
+
+static const void *record_find(const void *handoff, uint32_t type, size_t size)
+{
+	size_t length;
+	const void *record = handoff_find(handoff, type, NULL, &length);
+
+	return record && length >= size ? record : NULL;
+}
+
+static const struct backend_ops *backend_find(const char *name)
+{
+	for (const struct backend_ops *const *ops = __start_backends; ops < __stop_backends; ops++) {
+		if (!strcmp((*ops)->name, name))
+			return *ops;
+	}
+	fatal("the backend that setup chose is not in this image");
+}
+
+static void log_adopt(const void *handoff)
+{
+	const struct handoff_frontend *record = record_find(handoff, HANDOFF_FRONTEND, sizeof(*record));
+	struct frontend *frontend = (void *)vmm.frontend_memory;
+
+	vmm.log.ring = vmm.ring;
+	vmm.log.ring_size = sizeof(vmm.ring);
+	if (!record)
+		return;
+	for (const struct frontend_ops *const *ops = __start_frontends; ops < __stop_frontends; ops++) {
+		if (strcmp((*ops)->compatible, record->config.compatible) != 0 ||
+		    (*ops)->size > sizeof(vmm.frontend_memory))
+			continue;
+		*frontend = (struct frontend){.ops = *ops, .platform = &vmm.metal.platform, .config = record->config};
+		if ((*ops)->adopt(frontend, record->state, record->state_size))
+			return;
+		vmm.link = (struct link){.sink.write = link_write, .frontend = frontend};
+		log_sink_add(&vmm.log, &vmm.link.sink);
+		return;
+	}
+}
+
+static void guest_memory_build(struct vm *vm, const void *handoff, const struct handoff_placement *placement)
+{
+	const struct handoff_remap *remap = NULL;
+	paddr_t top = 0;
+	size_t length;
+
+	for (uint32_t i = 0; i < vm->machine->memory.count; i++) {
+		const struct memory_range *range = &vm->machine->memory.range[i];
+
+		if (range->type == MEMORY_USABLE && range->base + range->length > top)
+			top = range->base + range->length;
+	}
+	vm->hidden[vm->hidden_count++] =
+		(struct hidden_range){.start = placement->window, .length = placement->window_size};
+	vm->direct_limit = placement->window;
+	page_pool_init(&vm->pool, placement->pool, placement->window + placement->window_size);
+	if (nested_view_init(vm, &vm->base, "base") || nested_build_identity(vm, &vm->base, top))
+		fatal("the reserved memory is too small for nested page tables: raise reserved-size");
+	while ((remap = handoff_find(handoff, HANDOFF_REMAP, remap, &length)) != NULL) {
+		if (nested_map(vm, &vm->base, remap->gpa, PAGE_SIZE, remap->copy, ACCESS_READ | ACCESS_EXEC, 1))
+			fatal("the reserved memory is too small for nested page tables: raise reserved-size");
+	}
+}
+
+static void frontend_hide(struct vcpu *vcpu)
+{
+	const struct region *conflict;
+	unsigned count;
+
+	if (!vmm.link.frontend)
+		return;
+	count = vmm.link.frontend->ops->regions(vmm.link.frontend, vmm.frontend_region, FRONTEND_REGION_MAX);
+	for (unsigned i = 0; i < count; i++) {
+		vmm.frontend_region[i].owner = &core_owner;
+		if (region_add(vcpu, &vmm.frontend_region[i], &conflict))
+			fatal("the log's device cannot be hidden from the guest");
+	}
+}
+
+/* What the guest must not do to the extension that it runs on, whoever else arms what. */
+static void intercepts_arm(struct vcpu *vcpu)
+{
+	static const struct {
+		enum intercept_kind kind;
+		uint32_t msr;
+	} always[] = {
+		{INTERCEPT_MSR_READ, MSR_EFER},		{INTERCEPT_MSR_WRITE, MSR_EFER},
+		{INTERCEPT_MSR_READ, MSR_VM_CR},	{INTERCEPT_MSR_WRITE, MSR_VM_CR},
+		{INTERCEPT_MSR_READ, MSR_VM_HSAVE_PA},	{INTERCEPT_MSR_WRITE, MSR_VM_HSAVE_PA},
+		{INTERCEPT_MSR_READ, MSR_SVM_KEY},	{INTERCEPT_MSR_WRITE, MSR_SVM_KEY},
+		{INTERCEPT_MSR_WRITE, MSR_UCODE_WRITE}, {INTERCEPT_MSR_WRITE, MSR_AMD_PATCH_LOADER},
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(always); i++) {
+		if (intercept_arm(vcpu, &core_owner, always[i].kind, always[i].msr))
+			fatal("an intercept that protects the hypervisor cannot be armed");
+	}
+}
+
+void vmm_main(const void *handoff, uint64_t handoff_size, uint64_t mapped)
+{
+	const struct handoff_placement *placement;
+	const struct handoff_guest_call *call = NULL;
+	const struct guest_state *state;
+	const struct machine *machine;
+	const uint8_t *font;
+	struct vcpu *vcpu = (void *)vmm.vcpu;
+	struct vm *vm = &vmm.vm;
+	size_t length;
+
+	traps_init(vmm.idt);
+	if (handoff_check(handoff, handoff_size))
+		fatal("the handoff is damaged");
+	machine = record_find(handoff, HANDOFF_MACHINE, sizeof(*machine));
+	placement = record_find(handoff, HANDOFF_PLACEMENT, sizeof(*placement));
+	state = record_find(handoff, HANDOFF_GUEST_STATE, sizeof(*state));
+	font = record_find(handoff, HANDOFF_FONT, sizeof(vmm.font));
+	if (!machine || !placement || !state || !font)
+		fatal("the handoff lacks a record");
+	vmm.machine = *machine;
+	memcpy(vmm.font, font, sizeof(vmm.font));
+	metal_init(&vmm.metal, machine->tsc_mhz, mapped);
+	log_adopt(handoff);
+
+	vm->backend = backend_find(placement->backend);
+	vm->platform = &vmm.metal.platform;
+	vm->log = &vmm.log;
+	vm->machine = &vmm.machine;
+	vm->caps = vm->backend->caps(vm->platform);
+	vm->physical_limit = 1ull << machine->physical_address_bits;
+	vm->hide_cpus = placement->hide_cpus;
+	vm->vcpu = vcpu;
+	guest_memory_build(vm, handoff, placement);
+	while (vm->guest_call_count < VM_GUEST_CALL_MAX &&
+	       (call = handoff_find(handoff, HANDOFF_GUEST_CALL, call, &length)) != NULL) {
+		struct guest_call *entry = &vm->guest_call[vm->guest_call_count++];
+
+		entry->address = call->address;
+		strncpy(entry->name, call->plugin, sizeof(entry->name) - 1);
+	}
+
+	if (vm->backend->vcpu_size > sizeof(vmm.vcpu))
+		fatal("the backend's vCPU is larger than its place");
+	vcpu_init(vcpu, vm);
+	if (vm->backend->vcpu_init(vcpu) || step_init(vcpu))
+		fatal("the reserved memory is too small for a vCPU: raise reserved-size");
+	intercepts_arm(vcpu);
+	frontend_hide(vcpu);
+	if (vm->hide_cpus && apic_hide_cpus(vcpu))
+		fatal("the local APIC cannot be watched");
+	if (plugin_registry_init(vcpu, __start_plugins, (size_t)(__stop_plugins - __start_plugins), handoff))
+		fatal("the reserved memory is too small for the plugins: raise reserved-size");
+	if (vm->backend->cpu_enable(vcpu))
+		fatal("the CPU refused to turn its virtualisation extension on");
+	vcpu_state_set(vcpu, state);
+	vcpu->work = 0;
+	vm->backend->nested_activate(vcpu, &vm->base);
+
+	log_printf(&vmm.log, "undercroft: stats at 0x%llx size %u format %u\n",
+		   (unsigned long long)(uintptr_t)&vcpu->statistics, (unsigned)sizeof(vcpu->statistics),
+		   EXIT_STATISTICS_VERSION);
+	log_printf(&vmm.log, "undercroft: %u KiB free; the guest starts at %04x:%04llx\n", vm->pool.available * 4,
+		   state->seg[SEG_CS].selector, (unsigned long long)vcpu->rip);
+	vm->backend->run(vcpu);
+
+	fatal_screen();
+	log_printf(&vmm.log, "undercroft: fatal: %s\n", vcpu->fatal ? vcpu->fatal : "the guest's loop ended");
+	vcpu_dump(vcpu);
+	cpu_halt();
+}

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Other CPUs stay in wait-for-SIPI where the firmware put them: a guest that started one would run it outside of the
+ * VM. The APIC page is write-protected, and interrupt commands with INIT or startup delivery are swallowed. APM vol. 2,
+ * "Interrupt Command Register" (16.5); "x2APIC Register Address Space" (16.11)
+ */
+#include <undercroft/log.h>
+#include <undercroft/platform.h>
+#include <undercroft/vcpu.h>
+#include <x86/cpuid.h>
+#include <x86/msr.h>
+
+#include "core/apic.h"
+
+#define APIC_ICR_LOW	      0x300u
+#define APIC_ICR_MODE_SHIFT   8
+#define APIC_ICR_MODE_INIT    5u
+#define APIC_ICR_MODE_STARTUP 6u
+
+#define APIC_BASE_ADDRESS 0x000ffffffffff000ull
+
+static const struct owner apic_owner = {.name = "hidden CPUs"};
+
+bool apic_icr_starts_cpu(struct vcpu *vcpu, uint32_t icr)
+{
+	unsigned mode = icr >> APIC_ICR_MODE_SHIFT & 7;
+
+	if (mode != APIC_ICR_MODE_INIT && mode != APIC_ICR_MODE_STARTUP)
+		return false;
+	log_printf(vcpu->vm->log, "undercroft: the guest's %s (ICR %08x) ignored: it has one CPU\n",
+		   mode == APIC_ICR_MODE_INIT ? "INIT" : "startup IPI", icr);
+	return true;
+}
+
+static void apic_write(struct vcpu *vcpu, struct region *region, uint64_t offset, unsigned size, uint64_t value)
+{
+	struct platform *platform = vcpu->vm->platform;
+
+	/* registers are 32 bits wide at 16-byte steps; the CPU ignores or refuses anything else, so narrower goes as it
+	 * is */
+	if (offset == APIC_ICR_LOW && apic_icr_starts_cpu(vcpu, (uint32_t)value))
+		return;
+	platform->ops->mmio_write(platform, region->start + offset, size, value);
+}
+
+static uint64_t apic_read(struct vcpu *vcpu, struct region *region, uint64_t offset, unsigned size)
+{
+	return vcpu->vm->platform->ops->mmio_read(vcpu->vm->platform, region->start + offset, size);
+}
+
+static struct region *apic_region(struct vcpu *vcpu)
+{
+	return &vcpu->apic;
+}
+
+bool apic_base_write(struct vcpu *vcpu, uint64_t value)
+{
+	struct platform *platform = vcpu->vm->platform;
+
+	if (platform->ops->msr_write(platform, MSR_APIC_BASE, value))
+		return false;
+	if ((value & APIC_BASE_ADDRESS) != apic_region(vcpu)->start &&
+	    region_move(vcpu, apic_region(vcpu), value & APIC_BASE_ADDRESS))
+		vcpu_fatal(vcpu, "the guest moved its APIC to a place that cannot be watched");
+	return true;
+}
+
+int apic_hide_cpus(struct vcpu *vcpu)
+{
+	struct platform *platform = vcpu->vm->platform;
+	const struct region *conflict;
+	struct cpuid_regs features;
+	uint64_t base;
+	int error;
+
+	error = platform->ops->msr_read(platform, MSR_APIC_BASE, &base);
+	if (error)
+		return error;
+	*apic_region(vcpu) = (struct region){
+		.name = "local APIC",
+		.owner = &apic_owner,
+		.space = REGION_MMIO,
+		.start = base & APIC_BASE_ADDRESS,
+		.length = PAGE_SIZE,
+		.read = apic_read,
+		.write = apic_write,
+	};
+	error = region_add(vcpu, apic_region(vcpu), &conflict);
+	if (error)
+		return error;
+	error = intercept_arm(vcpu, &apic_owner, INTERCEPT_MSR_WRITE, MSR_APIC_BASE);
+	platform->ops->cpuid(platform, CPUID_FEATURES, 0, &features);
+	if (!error && features.ecx & CPUID_1_ECX_X2APIC)
+		error = intercept_arm(vcpu, &apic_owner, INTERCEPT_MSR_WRITE, MSR_X2APIC_ICR);
+	if (error)
+		owner_release(vcpu, &apic_owner);
+	return error;
+}

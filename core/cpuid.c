@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * CPUID: the machine's own answers, less the virtualisation extensions and, where they are hidden, the other CPUs.
+ * This is the commonest exit: its instructions are counted in docs/PERFORMANCE.md.
+ */
+#include <undercroft/platform.h>
+#include <undercroft/vcpu.h>
+#include <x86/cpuid.h>
+#include <x86/cr.h>
+
+#include "core/exit.h"
+
+/* One CPU with one thread and one core, whatever the package has. */
+static void hide_topology(uint32_t leaf, uint32_t subleaf, struct cpuid_regs *regs)
+{
+	switch (leaf) {
+	case CPUID_FEATURES:
+		regs->ebx = (regs->ebx & ~0x00ff0000u) | 0x00010000u;
+		regs->edx &= ~CPUID_1_EDX_HTT;
+		break;
+	case CPUID_CACHE:
+		/* cores in the package and threads that share the cache, both less one */
+		regs->eax &= ~0xffffc000u;
+		break;
+	case CPUID_CACHE_AMD:
+		regs->eax &= ~0x03ffc000u;
+		break;
+	case CPUID_TOPOLOGY:
+	case CPUID_TOPOLOGY_V2:
+		/* levels of one logical processor: no bits to shift the APIC id by */
+		if (regs->ecx & 0xff00u) {
+			regs->eax = 0;
+			regs->ebx = 1;
+		}
+		(void)subleaf;
+		break;
+	case CPUID_EXT_FEATURES:
+		regs->ecx &= ~CPUID_EXT_ECX_CMP_LEGACY;
+		break;
+	case CPUID_SIZES:
+		/* NC, cores less one, and ApicIdSize, which would override it */
+		regs->ecx &= ~0xf0ffu;
+		break;
+	case CPUID_NODE_AMD:
+		/* threads per core and nodes per package, both less one */
+		regs->ebx &= ~0xff00u;
+		regs->ecx &= ~0x0700u;
+		break;
+	default:
+		break;
+	}
+}
+
+static void filter(struct vcpu *vcpu, uint32_t leaf, uint32_t subleaf, struct cpuid_regs *regs)
+{
+	switch (leaf) {
+	case CPUID_FEATURES:
+		regs->ecx &= ~(CPUID_1_ECX_VMX | CPUID_1_ECX_SMX | CPUID_1_ECX_OSXSAVE);
+		/* CPUID ran with the host's CR4 */
+		if (vcpu->backend->reg_get(vcpu, REG_CR4) & CR4_OSXSAVE)
+			regs->ecx |= CPUID_1_ECX_OSXSAVE;
+		break;
+	case CPUID_STRUCTURED:
+		regs->ecx &= ~CPUID_7_ECX_OSPKE;
+		if (subleaf == 0 && vcpu->backend->reg_get(vcpu, REG_CR4) & CR4_PKE)
+			regs->ecx |= CPUID_7_ECX_OSPKE;
+		break;
+	case CPUID_EXT_FEATURES:
+		regs->ecx &= ~(CPUID_EXT_ECX_SVM | CPUID_EXT_ECX_SKINIT);
+		break;
+	case CPUID_SVM:
+		*regs = (struct cpuid_regs){0};
+		break;
+	default:
+		break;
+	}
+	if (vcpu->vm->hide_cpus)
+		hide_topology(leaf, subleaf, regs);
+}
+
+/* The leaves that filter() looks at lie in two short runs; everything else goes through as it is. */
+static bool is_filtered(uint32_t leaf)
+{
+	return (leaf & 0x7fffffffu) <= 0x1f;
+}
+
+enum verdict exit_cpuid(struct vcpu *vcpu)
+{
+	struct platform *platform = vcpu->vm->platform;
+	uint32_t leaf = (uint32_t)vcpu->gpr[GPR_RAX], subleaf = (uint32_t)vcpu->gpr[GPR_RCX];
+	struct cpuid_regs regs;
+
+	platform->ops->cpuid(platform, leaf, subleaf, &regs);
+	if (is_filtered(leaf))
+		filter(vcpu, leaf, subleaf, &regs);
+	vcpu->gpr[GPR_RAX] = regs.eax;
+	vcpu->gpr[GPR_RBX] = regs.ebx;
+	vcpu->gpr[GPR_RCX] = regs.ecx;
+	vcpu->gpr[GPR_RDX] = regs.edx;
+	return VERDICT_SKIP_INSN;
+}

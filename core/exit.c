@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The exit spine: the default of each kind, and what hides behind the work word. Must not know a vendor.
+ */
+#include <string.h>
+
+#include <undercroft/log.h>
+#include <undercroft/platform.h>
+#include <undercroft/vcpu.h>
+
+#include "core/exit.h"
+
+static const char *const exit_names[EXIT_KIND_COUNT] = {
+#define X(symbol, name) [EXIT_##symbol] = name,
+	EXIT_KINDS(X)
+#undef X
+};
+
+/* An instruction the guest does not have: VMRUN and its like, with the extension hidden. */
+static enum verdict exit_virt_insn(struct vcpu *vcpu)
+{
+	event_queue_ud(vcpu);
+	return VERDICT_RESUME;
+}
+
+/* A triple fault resets a PC; so does ours. */
+static enum verdict exit_shutdown(struct vcpu *vcpu)
+{
+	struct segment cs;
+
+	vcpu->backend->seg_get(vcpu, SEG_CS, &cs);
+	log_printf(vcpu->vm->log,
+		   "undercroft: the guest's CPU shut down (triple fault) at %04x:%llx; resetting the machine\n",
+		   cs.selector, (unsigned long long)vcpu->rip);
+	vcpu->vm->platform->ops->reset(vcpu->vm->platform);
+	vcpu_fatal(vcpu, "the machine did not reset");
+	return VERDICT_RESUME;
+}
+
+static enum verdict exit_invalid(struct vcpu *vcpu)
+{
+	vcpu_fatal(vcpu, "the CPU refused the guest's state");
+	return VERDICT_RESUME;
+}
+
+static enum verdict exit_unexpected(struct vcpu *vcpu)
+{
+	vcpu_fatal(vcpu, "an exit that nothing asked for");
+	return VERDICT_RESUME;
+}
+
+const exit_handler_fn exit_defaults[EXIT_KIND_COUNT] = {
+	[EXIT_CPUID] = exit_cpuid,
+	[EXIT_MSR] = exit_msr,
+	[EXIT_IO] = exit_io,
+	[EXIT_NESTED] = exit_nested,
+	[EXIT_HYPERCALL] = exit_hypercall,
+	[EXIT_VIRT_INSN] = exit_virt_insn,
+	[EXIT_SHUTDOWN] = exit_shutdown,
+	[EXIT_EXCEPTION] = exit_exception,
+	[EXIT_NMI] = exit_nmi,
+	[EXIT_INTR] = exit_unexpected,
+	[EXIT_WINDOW] = exit_unexpected,
+	[EXIT_INVALID] = exit_invalid,
+	[EXIT_UNKNOWN] = exit_unexpected,
+};
+
+void vcpu_init(struct vcpu *vcpu, struct vm *vm)
+{
+	vcpu->vm = vm;
+	vcpu->backend = vm->backend;
+	vcpu->statistics.magic = EXIT_STATISTICS_MAGIC;
+	vcpu->statistics.version = EXIT_STATISTICS_VERSION;
+	vcpu->statistics.count = EXIT_KIND_COUNT;
+	for (unsigned i = 0; i < EXIT_KIND_COUNT; i++) {
+		vcpu->slot[i] = exit_defaults[i];
+		strncpy(vcpu->statistics.counter[i].name, exit_names[i], sizeof(vcpu->statistics.counter[i].name) - 1);
+	}
+}
+
+void vcpu_state_set(struct vcpu *vcpu, const struct guest_state *state)
+{
+	memcpy(vcpu->gpr, state->gpr, sizeof(vcpu->gpr));
+	for (enum reg reg = 0; reg < REG_COUNT; reg++)
+		vcpu->backend->reg_set(vcpu, reg, state->reg[reg]);
+	for (enum seg seg = 0; seg < SEG_COUNT; seg++)
+		vcpu->backend->seg_set(vcpu, seg, &state->seg[seg]);
+}
+
+int vcpu_work(struct vcpu *vcpu)
+{
+	if (vcpu->work & WORK_TRAP) {
+		vcpu->work &= ~WORK_TRAP;
+		if (vcpu->step.active)
+			step_end(vcpu, true);
+		else
+			event_queue_step_trap(vcpu);
+	}
+	if (vcpu->work & WORK_VIEW) {
+		vcpu->work &= ~WORK_VIEW;
+		step_view_refresh(vcpu);
+	}
+	if (vcpu->work & (WORK_EVENT | WORK_DELIVERY)) {
+		/* no event of ours is delivered with the step's TF in its frame */
+		if (vcpu->step.active && !vcpu->step.delivery)
+			step_end(vcpu, false);
+		event_commit(vcpu);
+	}
+	return (vcpu->work & WORK_LEAVE) != 0;
+}
+
+void vcpu_fatal(struct vcpu *vcpu, const char *why)
+{
+	if (!vcpu->fatal)
+		vcpu->fatal = why;
+	vcpu->work |= WORK_LEAVE;
+}

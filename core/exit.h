@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Core's own: the default handlers and the stepping they share.
+ */
+#ifndef CORE_EXIT_H
+#define CORE_EXIT_H
+
+#include <undercroft/vcpu.h>
+
+/* cpuid.c, msr.c, io.c, fault.c, hypercall.c */
+enum verdict exit_cpuid(struct vcpu *vcpu);
+enum verdict exit_msr(struct vcpu *vcpu);
+enum verdict exit_io(struct vcpu *vcpu);
+enum verdict exit_nested(struct vcpu *vcpu);
+enum verdict exit_hypercall(struct vcpu *vcpu);
+
+/* step.c */
+
+/* Takes the step's pages from the pool. Returns 0 or -ENOMEM. */
+int step_init(struct vcpu *vcpu);
+
+/*
+ * Lets the access that exited happen once with the page at gpa shown as: a scratch page of the region's content, all
+ * ones (region NULL), or the page itself (a neighbour of a region: through). The exit's detail is loaded.
+ */
+enum verdict step_begin(struct vcpu *vcpu, struct region *region, bool through);
+
+/* Ends a step; completed: the instruction was carried out. */
+void step_end(struct vcpu *vcpu, bool completed);
+
+/* Activates the view that is right now, after the base view changed. */
+void step_view_refresh(struct vcpu *vcpu);
+
+enum verdict exit_exception(struct vcpu *vcpu);
+enum verdict exit_nmi(struct vcpu *vcpu);
+
+#endif

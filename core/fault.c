@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Nested faults: hidden memory, trapped regions, and addresses that were not mapped at start. Must not know table
+ * formats.
+ */
+#include <undercroft/errno.h>
+#include <undercroft/log.h>
+#include <undercroft/vcpu.h>
+
+#include "core/exit.h"
+
+/* The first accesses are logged one by one, then each time their number doubles: a loop cannot flood the log. */
+#define LOG_EACH 8
+
+static void hidden_access_log(struct vcpu *vcpu)
+{
+	uint64_t count = ++vcpu->vm->hidden_accesses;
+	unsigned access = vcpu->detail.nested.access;
+	struct segment cs;
+
+	if (count > LOG_EACH && (count & (count - 1)) != 0)
+		return;
+	vcpu->backend->seg_get(vcpu, SEG_CS, &cs);
+	log_printf(vcpu->vm->log, "undercroft: hidden memory: %s %llx from %04x:%llx (%llu so far)\n",
+		   access & ACCESS_EXEC	   ? "fetch at"
+		   : access & ACCESS_WRITE ? "write to"
+					   : "read of",
+		   (unsigned long long)vcpu->detail.nested.gpa, cs.selector, (unsigned long long)vcpu->rip,
+		   (unsigned long long)count);
+}
+
+enum verdict exit_nested(struct vcpu *vcpu)
+{
+	struct vm *vm = vcpu->vm;
+	struct region *region;
+	gpa_t gpa, page;
+	int error;
+
+	vcpu->backend->decode_detail(vcpu);
+	gpa = vcpu->detail.nested.gpa;
+	page = gpa & PAGE_MASK;
+
+	if (vcpu->step.active && vcpu->step.delivery && vcpu->detail.nested.access & ACCESS_EXEC) {
+		step_end(vcpu, true);
+		return VERDICT_RESUME;
+	}
+	if (vm_hides(vm, gpa, 1)) {
+		if (!vcpu->step.active)
+			hidden_access_log(vcpu);
+		return step_begin(vcpu, NULL, false);
+	}
+	region = region_list_find(&vm->regions, REGION_MMIO, gpa);
+	if (region) {
+		region->accesses++;
+		return step_begin(vcpu, region, false);
+	}
+	if (region_list_overlap(&vm->regions, REGION_MMIO, page, PAGE_SIZE))
+		return step_begin(vcpu, NULL, true);
+
+	error = nested_fill(vm, &vm->base, gpa);
+	if (error == -ENOMEM)
+		vcpu_fatal(vcpu, "no memory for nested page tables (raise reserved-size)");
+	else if (error)
+		return VERDICT_FATAL;
+	vcpu->work |= WORK_VIEW;
+	return VERDICT_RESUME;
+}

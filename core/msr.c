@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * RDMSR and WRMSR on what is not the guest's business: the virtualisation extension's own registers, EFER, microcode,
+ * and the interrupt controller where other CPUs are hidden. Everything else that exits is carried out with the host's
+ * #GP caught and handed to the guest.
+ */
+#include <undercroft/log.h>
+#include <undercroft/platform.h>
+#include <undercroft/vcpu.h>
+#include <x86/cpuid.h>
+#include <x86/cr.h>
+#include <x86/msr.h>
+
+#include "core/apic.h"
+#include "core/exit.h"
+
+/* EFER's other bits, each with the CPUID bit that says it exists. APM vol. 2, "Extended Feature Enable Register"
+ * (3.1.7) */
+#define EFER_LMSLE     (1ull << 13)
+#define EFER_FFXSR     (1ull << 14)
+#define EFER_TCE       (1ull << 15)
+#define EFER_AUTO_IBRS (1ull << 21)
+
+static uint64_t efer_allowed(struct platform *platform)
+{
+	struct cpuid_regs features, max;
+	uint64_t allowed = EFER_SCE | EFER_LME | EFER_LMA;
+
+	platform->ops->cpuid(platform, CPUID_EXT_MAX, 0, &max);
+	platform->ops->cpuid(platform, CPUID_EXT_FEATURES, 0, &features);
+	if (features.edx & CPUID_EXT_EDX_NX)
+		allowed |= EFER_NXE;
+	if (features.edx & 1u << 25)
+		allowed |= EFER_FFXSR;
+	if (features.ecx & 1u << 17)
+		allowed |= EFER_TCE;
+	if (max.eax >= 0x80000021) {
+		platform->ops->cpuid(platform, 0x80000021, 0, &features);
+		if (features.eax & 1u << 8)
+			allowed |= EFER_AUTO_IBRS;
+	}
+	return allowed;
+}
+
+/* Returns false if the CPU would have raised #GP. */
+static bool efer_write(struct vcpu *vcpu, uint64_t value)
+{
+	uint64_t old = vcpu->backend->reg_get(vcpu, REG_EFER);
+
+	if (value & ~efer_allowed(vcpu->vm->platform))
+		return false;
+	if ((value ^ old) & EFER_LME && vcpu->backend->reg_get(vcpu, REG_CR0) & CR0_PG)
+		return false;
+	/* LMA is the CPU's own */
+	vcpu->backend->reg_set(vcpu, REG_EFER, (value & ~(uint64_t)EFER_LMA) | (old & EFER_LMA));
+	return true;
+}
+
+static bool msr_read(struct vcpu *vcpu, uint32_t index, uint64_t *value)
+{
+	struct platform *platform = vcpu->vm->platform;
+
+	switch (index) {
+	case MSR_EFER:
+		*value = vcpu->backend->reg_get(vcpu, REG_EFER);
+		return true;
+	case MSR_VM_CR:
+	case MSR_VM_HSAVE_PA:
+	case MSR_SVM_KEY:
+		return false;
+	default:
+		return platform->ops->msr_read(platform, index, value) == 0;
+	}
+}
+
+static bool msr_write(struct vcpu *vcpu, uint32_t index, uint64_t value)
+{
+	struct platform *platform = vcpu->vm->platform;
+
+	switch (index) {
+	case MSR_EFER:
+		return efer_write(vcpu, value);
+	case MSR_VM_CR:
+	case MSR_VM_HSAVE_PA:
+	case MSR_SVM_KEY:
+		return false;
+	case MSR_UCODE_WRITE:
+	case MSR_AMD_PATCH_LOADER:
+		/* an update under a running hypervisor can change what it relies on */
+		log_printf(vcpu->vm->log, "undercroft: microcode update by the guest ignored (WRMSR %x)\n", index);
+		return true;
+	case MSR_APIC_BASE:
+		return apic_base_write(vcpu, value);
+	case MSR_X2APIC_ICR:
+		if (apic_icr_starts_cpu(vcpu, (uint32_t)value))
+			return true;
+		break;
+	default:
+		break;
+	}
+	return platform->ops->msr_write(platform, index, value) == 0;
+}
+
+enum verdict exit_msr(struct vcpu *vcpu)
+{
+	uint64_t value = (uint32_t)vcpu->gpr[GPR_RAX] | vcpu->gpr[GPR_RDX] << 32;
+	uint32_t index;
+	bool write;
+
+	vcpu->backend->decode_detail(vcpu);
+	index = vcpu->detail.msr.index;
+	write = vcpu->detail.msr.write;
+	if (!(write ? msr_write(vcpu, index, value) : msr_read(vcpu, index, &value))) {
+		event_queue_gp(vcpu);
+		return VERDICT_RESUME;
+	}
+	if (!write) {
+		vcpu->gpr[GPR_RAX] = (uint32_t)value;
+		vcpu->gpr[GPR_RDX] = value >> 32;
+	}
+	return VERDICT_SKIP_INSN;
+}
