@@ -139,6 +139,7 @@ class Run:
         self.resets = 0
         self.terminal = None
         self.log_line = b""
+        self.last_screen = ""
         self.said = ""  # on the emulator's standard error
 
         self.steps = [
@@ -325,9 +326,10 @@ class Run:
 
     def _look_afterwards(self):
         """What is asked for about the machine as it stands at the end."""
+        self.last_screen = self._screen()
         if self.options.screen:
             with common.finished_file(self.options.screen) as path:
-                path.write_text(self._screen())
+                path.write_text(self.last_screen)
         if self.options.stats:
             line, why = self.stats()
             if line is None:
@@ -496,15 +498,24 @@ class Run:
             else:
                 self._show(Terminal.HELP.encode())
 
+    @staticmethod
+    def _quote(title, lines):
+        if lines:
+            common.say(f"the last lines of {title}:")
+            for line in lines:
+                print(f"  | {line}", file=sys.stderr)
+
     def _report(self, outcome):
         seconds = time.monotonic() - self.started
         if self.log_line and self.show_com2:
             self._show_log(b"\n")
         cpu = self.usage.ru_utime + self.usage.ru_stime if self.usage else 0.0
-        if outcome.status != SEEN and self.com1.text and not self.show_com1:
-            common.say("the last lines of the guest's serial port:")
-            for line in self.com1.tail():
-                print(f"  | {line}", file=sys.stderr)
+        if outcome.status not in (SEEN, INTERRUPTED):
+            if not self.show_com1:
+                self._quote("the guest's serial port", self.com1.tail())
+            if not self.show_com2:
+                self._quote("the log", self.com2.tail())
+            self._quote("the screen", [line for line in self.last_screen.splitlines() if line][-12:])
         if outcome.status == SEEN and self.said:
             common.say(f"the emulator said: {self.said}")
         if self.show_com1 and self.com1.text and not self.com1.text.endswith(b"\n"):
