@@ -117,12 +117,13 @@ void screen_init(struct screen *screen, const struct framebuffer *framebuffer, c
 	screen->font = font;
 	screen->columns = TEXT_COLUMNS;
 	screen->rows = TEXT_ROWS;
-	if (framebuffer && font && framebuffer->bits_per_pixel >= 16) {
+	if (framebuffer && font && framebuffer->bits_per_pixel) {
 		screen->framebuffer = *framebuffer;
 		screen->columns = (uint16_t)(framebuffer->width / 8);
 		screen->rows = (uint16_t)(framebuffer->height / SCREEN_FONT_HEIGHT);
 		return;
 	}
+
 	unsigned cursor = (unsigned)vga_read(VGA_CRTC, CRTC_CURSOR_HIGH) << 8 | vga_read(VGA_CRTC, CRTC_CURSOR_LOW);
 
 	if (cursor < TEXT_COLUMNS * TEXT_ROWS) {

@@ -127,6 +127,24 @@ static void read_firmware(struct machine *machine)
 	machine->cpu_count = count > 1 ? (uint32_t)count : 1;
 }
 
+bool framebuffer_read(const struct multiboot_info *info, struct framebuffer *out)
+{
+	*out = (struct framebuffer){0};
+	if (!(info->flags & MULTIBOOT_INFO_FRAMEBUFFER) || info->framebuffer_type != MULTIBOOT_FRAMEBUFFER_RGB)
+		return false;
+	if (info->framebuffer_addr >= GIB(4) || info->framebuffer_bpp < 16 || info->framebuffer_bpp > 32 ||
+	    (uint64_t)info->framebuffer_pitch * info->framebuffer_height > GIB(4) - info->framebuffer_addr)
+		return true;
+	*out = (struct framebuffer){
+		.base = info->framebuffer_addr,
+		.pitch = info->framebuffer_pitch,
+		.width = info->framebuffer_width,
+		.height = info->framebuffer_height,
+		.bits_per_pixel = info->framebuffer_bpp,
+	};
+	return true;
+}
+
 int machine_discover(struct setup *setup, const struct multiboot_info *info, const char **why)
 {
 	struct machine *machine = &setup->machine;
@@ -145,16 +163,7 @@ int machine_discover(struct setup *setup, const struct multiboot_info *info, con
 	machine->bios_base_memory_kib = bda16(BDA_BASE_MEMORY);
 	for (unsigned i = 0; i < ARRAY_SIZE(machine->com_port); i++)
 		machine->com_port[i] = bda16(BDA_COM_PORTS + 2 * i);
-	if (info->flags & MULTIBOOT_INFO_FRAMEBUFFER && info->framebuffer_type == MULTIBOOT_FRAMEBUFFER_RGB &&
-	    info->framebuffer_addr < GIB(4)) {
-		machine->framebuffer = (struct framebuffer){
-			.base = info->framebuffer_addr,
-			.pitch = info->framebuffer_pitch,
-			.width = info->framebuffer_width,
-			.height = info->framebuffer_height,
-			.bits_per_pixel = info->framebuffer_bpp,
-		};
-	}
+	framebuffer_read(info, &machine->framebuffer);
 	read_cpu(setup);
 	read_firmware(machine);
 	return 0;

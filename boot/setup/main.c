@@ -22,7 +22,9 @@
 
 #define LOW_SIGNATURE "UNDERCROFT here"
 
-#define BDA_BASE_MEMORY 0x413
+#define BDA_BASE_MEMORY	     0x413
+#define BDA_CHARACTER_HEIGHT 0x485
+#define VECTOR_FONT	     (0x43 * 4)
 
 extern const struct backend_probe *const __start_backend_probes[], *const __stop_backend_probes[];
 extern const struct frontend_ops *const __start_frontends[], *const __stop_frontends[];
@@ -231,6 +233,28 @@ static void step_plan(void)
 	}
 }
 
+/* The screen as the boot loader left it. In a graphics mode the BIOS says where the font is that it writes with. */
+static void screen_open(const struct multiboot_info *info)
+{
+	struct framebuffer framebuffer;
+
+	if (!framebuffer_read(info, &framebuffer)) {
+		screen_font_read(setup.font);
+		setup.has_font = true;
+	} else if (*(const uint8_t *)BDA_CHARACTER_HEIGHT == SCREEN_FONT_HEIGHT) {
+		uint16_t vector[2];
+
+		memcpy(vector, (const void *)VECTOR_FONT, sizeof(vector));
+		memcpy(setup.font, (const void *)(uintptr_t)((uint32_t)vector[1] * 16u + vector[0]),
+		       sizeof(setup.font));
+		setup.has_font = true;
+	}
+	if (!setup.has_font)
+		return;
+	screen_init(&setup.screen, &framebuffer, setup.font);
+	log_sink_add(&setup.log, &setup.screen.sink);
+}
+
 void setup_main(const struct multiboot_info *info)
 {
 	const char *why;
@@ -239,10 +263,7 @@ void setup_main(const struct multiboot_info *info)
 	traps_init(setup.idt);
 	setup.log.ring = setup.ring;
 	setup.log.ring_size = sizeof(setup.ring);
-	/* a font can be read in text mode alone; a graphics mode's screen then needs none of ours */
-	screen_font_read(setup.font);
-	screen_init(&setup.screen, NULL, setup.font);
-	log_sink_add(&setup.log, &setup.screen.sink);
+	screen_open(info);
 	log_printf(&setup.log, "Undercroft " UNDERCROFT_VERSION ": setup\n");
 
 	step_machine(info);

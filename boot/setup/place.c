@@ -164,7 +164,8 @@ static int handoff_fill(struct setup *setup, void *buffer, const struct handoff_
 									    sizeof(frontend.state));
 		error |= handoff_add(buffer, HANDOFF_SIZE, HANDOFF_FRONTEND, &frontend, sizeof(frontend));
 	}
-	error |= handoff_add(buffer, HANDOFF_SIZE, HANDOFF_FONT, setup->font, sizeof(setup->font));
+	if (setup->has_font)
+		error |= handoff_add(buffer, HANDOFF_SIZE, HANDOFF_FONT, setup->font, sizeof(setup->font));
 	return error;
 }
 

@@ -45,6 +45,7 @@ struct setup {
 	uint8_t blob[CONFIG_BLOB_MAX] __attribute__((aligned(8)));
 	size_t blob_length; /* 0: none */
 	uint8_t font[SCREEN_FONT_SIZE];
+	bool has_font;
 	struct trap_gate idt[TRAP_COUNT];
 	uint16_t entry_offset; /* of the start stub in the plan's low segment */
 	/* firmware tables in ROM that are shown to the guest edited */
@@ -55,6 +56,11 @@ struct setup {
 
 /* machine.c: fills setup->machine; 0, or -EINVAL with *why. */
 int machine_discover(struct setup *setup, const struct multiboot_info *info, const char **why);
+
+/*
+ * machine.c: is the screen in a graphics mode? *out says how to draw on it; bits_per_pixel 0: we cannot, or it is text.
+ */
+bool framebuffer_read(const struct multiboot_info *info, struct framebuffer *out);
 
 /* cpus.c: hides all CPUs but this one in the firmware's tables. 0, or a negative errno with *why. */
 int cpus_hide(struct setup *setup, const char **why);

@@ -48,6 +48,7 @@ static struct {
 	struct vm vm;
 	struct trap_gate idt[TRAP_COUNT];
 	uint8_t font[SCREEN_FONT_SIZE];
+	bool has_font;
 	uint8_t vcpu[4096] __attribute__((aligned(16)));
 } vmm;
 
@@ -74,7 +75,7 @@ static void link_write(struct log_sink *sink, const char *text, size_t length)
 /* The last words: on the log and on a screen that can be read, whatever the guest made of it. */
 static void fatal_screen(void)
 {
-	screen_init(&vmm.screen, vmm.machine.framebuffer.bits_per_pixel ? &vmm.machine.framebuffer : NULL, vmm.font);
+	screen_init(&vmm.screen, &vmm.machine.framebuffer, vmm.has_font ? vmm.font : NULL);
 	screen_take(&vmm.screen);
 	log_sink_add(&vmm.log, &vmm.screen.sink);
 	log_printf(&vmm.log, "Undercroft " UNDERCROFT_VERSION " stopped the machine.\n");
@@ -216,10 +217,13 @@ void vmm_main(const void *handoff, uint64_t handoff_size, uint64_t mapped)
 	placement = record_find(handoff, HANDOFF_PLACEMENT, sizeof(*placement));
 	state = record_find(handoff, HANDOFF_GUEST_STATE, sizeof(*state));
 	font = record_find(handoff, HANDOFF_FONT, sizeof(vmm.font));
-	if (!machine || !placement || !state || !font)
+	if (!machine || !placement || !state)
 		fatal("the handoff lacks a record");
 	vmm.machine = *machine;
-	memcpy(vmm.font, font, sizeof(vmm.font));
+	if (font) {
+		memcpy(vmm.font, font, sizeof(vmm.font));
+		vmm.has_font = true;
+	}
 	metal_init(&vmm.metal, machine->tsc_mhz, mapped);
 	log_adopt(handoff);
 
