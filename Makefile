@@ -80,7 +80,7 @@ AUTOCONF   := $(O)/include/config/auto.conf
 AUTOHEADER := $(O)/include/generated/autoconf.h
 KCONFIG_LISTS := $(O)/Kconfig.frontends $(O)/Kconfig.plugins
 
-$(O)/Kconfig.%: $(wildcard */*/Kconfig) Makefile
+$(O)/Kconfig.%: % $(wildcard */*/Kconfig) Makefile
 	@mkdir -p $(@D)
 	@{ echo '# generated'; for f in $(sort $(wildcard $*/*/Kconfig)); do echo "source \"$$f\""; done; } > $@
 
@@ -141,13 +141,20 @@ LDFLAGS_setup  := -m elf_x86_64 -static -nostdlib -z noexecstack -z max-page-siz
 LDFLAGS_vmm    := -m elf_x86_64 -pie --no-dynamic-linker -nostdlib -z noexecstack -z norelro -z text -z max-page-size=4096 \
 		  --no-warn-rwx-segments --hash-style=sysv --build-id=none
 
+# rewritten when another compiler is asked for: one build directory never mixes two
+COMPILER := $(O)/compiler
+ifdef NEED_CONFIG
+$(shell mkdir -p '$(O)'; version="$(CC) $$($(CC) --version | head -n 1)"; \
+	[ "$$version" = "$$(cat $(COMPILER) 2> /dev/null)" ] || echo "$$version" > $(COMPILER))
+endif
+
 define tier_rules
 objects-$(1) := $$(patsubst %,$(O)/$(1)/%.o,$$(basename $$(sort $$($(1)-y))))
-$(O)/$(1)/%.o: %.c $(AUTOHEADER) Makefile
+$(O)/$(1)/%.o: %.c $(AUTOHEADER) $(COMPILER) Makefile
 	$$(call say,CC,$$@)
 	@mkdir -p $$(@D)
 	$$(Q)$$(CC) $$(CFLAGS_$(1)) $$(WARNINGS) $$(CPPFLAGS) -MMD -MP -c -o $$@ $$<
-$(O)/$(1)/%.o: %.S $(AUTOHEADER) Makefile
+$(O)/$(1)/%.o: %.S $(AUTOHEADER) $(COMPILER) Makefile
 	$$(call say,AS,$$@)
 	@mkdir -p $$(@D)
 	$$(Q)$$(CC) $$(CFLAGS_$(1)) $$(CPPFLAGS) $$(EXTRA_$(1)) -MMD -MP -c -o $$@ $$<
@@ -155,10 +162,17 @@ $(O)/$(1)/%.o: %.S $(AUTOHEADER) Makefile
 endef
 $(foreach t,loader setup vmm,$(eval $(call tier_rules,$(t))))
 
+# linker scripts take their constants from boot/layout.h
+$(O)/%.lds: boot/%.lds $(COMPILER) Makefile
+	@mkdir -p $(@D)
+	$(Q)$(CC) -E -P -undef -x assembler-with-cpp -I. -MMD -MP -MT $@ -MF $@.d -o $@ $<
+-include $(wildcard $(O)/*/*.lds.d)
+
 # structure offsets for assembly
-$(O)/include/generated/%-offsets.h: backends/%/offsets.c $(AUTOHEADER) Makefile
+$(O)/include/generated/%-offsets.h: backends/%/offsets.c $(AUTOHEADER) $(COMPILER) Makefile
 	$(call say,GEN,$@)
-	$(Q)$(CC) $(CFLAGS_vmm) $(CPPFLAGS) -MMD -MP -MT $@ -MF $(@:.h=.d) -S -o - $< | sed -n 's/^#define \([A-Z0-9_]* \)\$$*/#define \1/p' > $@
+	$(Q)$(CC) $(CFLAGS_vmm) $(CPPFLAGS) -MMD -MP -MT $@ -MF $(@:.h=.d) -S -o $(@:.h=.s) $<
+	$(Q)sed -n 's/^[[:space:]]*#define \([A-Z0-9_]* \)\$$*/#define \1/p' $(@:.h=.s) > $@
 $(foreach b,$(patsubst backends/%/offsets.c,%,$(wildcard backends/*/offsets.c)),\
 	$(eval $(O)/vmm/backends/$(b)/entry.o: $(O)/include/generated/$(b)-offsets.h))
 -include $(wildcard $(O)/include/generated/*.d)
@@ -169,15 +183,17 @@ ZYDIS_FLAGS := -DZYAN_NO_LIBC -DZYDIS_STATIC_BUILD -DZYCORE_STATIC_BUILD -DZYDIS
 ZYDIS_INCLUDES := -isystem $(DEPS)/zydis/include -I$(DEPS)/zydis/src
 CFLAGS_vmm     += $(ZYDIS_FLAGS) -isystem $(DEPS)/zydis/include
 objects-zydis := $(patsubst %.c,$(O)/vmm/zydis/%.o,$(zydis-y))
-$(DEPS)/zydis/%:
+# one target stands for all of them, so that tools/deps runs once
+$(DEPS)/zydis/include/Zydis/Zydis.h:
 	$(Q)tools/deps --dest $(DEPS)
-$(O)/vmm/zydis/%.o: $(DEPS)/zydis/src/%.c Makefile
+$(DEPS)/zydis/src/%.c: | $(DEPS)/zydis/include/Zydis/Zydis.h ;
+$(O)/vmm/zydis/%.o: $(DEPS)/zydis/src/%.c $(COMPILER) Makefile
 	$(call say,CC,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(filter-out -O2,$(CFLAGS_vmm)) -Os -w $(ZYDIS_INCLUDES) -c -o $@ $<
 $(objects-vmm): | $(DEPS)/zydis/include/Zydis/Zydis.h
 
-$(O)/vmm.elf: boot/vmm/vmm.lds $(objects-vmm) $(objects-zydis)
+$(O)/vmm.elf: $(O)/vmm/vmm.lds $(objects-vmm) $(objects-zydis)
 	$(call say,LD,$@)
 	$(Q)$(LD) $(LDFLAGS_vmm) -T $< -Map $(O)/vmm.map -o $@ $(objects-vmm) $(objects-zydis)
 $(O)/vmm.bin: $(O)/vmm.elf
@@ -185,7 +201,7 @@ $(O)/vmm.bin: $(O)/vmm.elf
 
 $(O)/setup/boot/setup/image.o: $(O)/vmm.bin
 EXTRA_setup := -DVMM_BIN='"$(O)/vmm.bin"'
-$(O)/setup.elf: boot/setup/setup.lds $(objects-setup)
+$(O)/setup.elf: $(O)/setup/setup.lds $(objects-setup)
 	$(call say,LD,$@)
 	$(Q)$(LD) $(LDFLAGS_setup) -T $< -Map $(O)/setup.map -o $@ $(objects-setup) -lfdt
 $(O)/setup.bin: $(O)/setup.elf
@@ -194,7 +210,7 @@ LDFLAGS_setup += -L/usr/lib/x86_64-linux-gnu
 
 $(O)/loader/boot/loader/image.o: $(O)/setup.bin
 EXTRA_loader := -DSETUP_BIN='"$(O)/setup.bin"'
-$(O)/undercroft.elf: boot/loader/loader.lds $(objects-loader)
+$(O)/undercroft.elf: $(O)/loader/loader.lds $(objects-loader)
 	$(call say,LD,$@)
 	$(Q)$(LD) $(LDFLAGS_loader) -T $< -o $@ $(objects-loader)
 	$(Q)grub-file --is-x86-multiboot $@
@@ -207,24 +223,24 @@ $(O)/undercroft.img: $(O)/undercroft.elf $(BLOB) tools/image
 
 # --- hosted tests ---------------------------------------------------------------------------------------------------------
 
-HOSTED   := -std=gnu11 -g -O1 -fno-omit-frame-pointer $(ZYDIS_FLAGS) -isystem $(DEPS)/zydis/include -DTIER_HOSTED=1
+HOSTED   := -std=gnu11 -g -O1 -fno-omit-frame-pointer -Itests/fakes/include $(ZYDIS_FLAGS) -isystem $(DEPS)/zydis/include -DTIER_HOSTED=1
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all
 units    := $(patsubst unit-%,%,$(filter-out %-libs,$(filter unit-%,$(.VARIABLES))))
 fuzzers  := $(patsubst fuzz-%,%,$(filter-out %-libs,$(filter fuzz-%,$(.VARIABLES))))
 hosted_object = $(patsubst %.S,$(O)/$(1)/%.o,$(patsubst %.c,$(O)/$(1)/%.o,$(2)))
 
-$(O)/host/%.o: %.c $(AUTOHEADER) Makefile | $(DEPS)/zydis/include/Zydis/Zydis.h
+$(O)/host/%.o: %.c $(AUTOHEADER) $(COMPILER) Makefile | $(DEPS)/zydis/include/Zydis/Zydis.h
 	$(call say,CC,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(HOSTED) $(SANITIZE) $(WARNINGS) $(CPPFLAGS) -MMD -MP -c -o $@ $<
-$(O)/host/%.o: %.S $(AUTOHEADER) Makefile
+$(O)/host/%.o: %.S $(AUTOHEADER) $(COMPILER) Makefile
 	$(call say,AS,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS) -MMD -MP -c -o $@ $<
-$(O)/host/zydis/%.o: $(DEPS)/zydis/src/%.c Makefile
+$(O)/host/zydis/%.o: $(DEPS)/zydis/src/%.c $(COMPILER) Makefile
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(HOSTED) -w $(ZYDIS_INCLUDES) -c -o $@ $<
-$(O)/fuzz/%.o: %.c $(AUTOHEADER) Makefile | $(DEPS)/zydis/include/Zydis/Zydis.h
+$(O)/fuzz/%.o: %.c $(AUTOHEADER) $(COMPILER) Makefile | $(DEPS)/zydis/include/Zydis/Zydis.h
 	@mkdir -p $(@D)
 	$(Q)clang $(HOSTED) -fsanitize=fuzzer-no-link $(SANITIZE) $(WARNINGS) $(CPPFLAGS) -MMD -MP -c -o $@ $<
 
