@@ -271,8 +271,9 @@ check-all: units $(O)/undercroft.img
 	$(Q)tools/check $(O) $(sort $(units))
 fuzz: $(addprefix $(O)/fuzz-,$(fuzzers))
 	$(Q)tools/fuzz $(O) $(or $(SECONDS_EACH),60) $(sort $(fuzzers))
-lint: $(AUTOHEADER)
-	$(Q)tools/lint
+lint: $(O)/undercroft.elf
+	$(Q)tools/lint --self-test
+	$(Q)tools/lint --out $(O)
 format:
 	$(Q)git ls-files '*.c' '*.h' | xargs clang-format -i
 bench: $(O)/undercroft.img

@@ -1,0 +1,6 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef X_H
+#define X_H
+#include <undercroft/types.h>
+uint32_t f(void);
+#endif

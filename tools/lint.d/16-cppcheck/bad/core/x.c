@@ -1,0 +1,7 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+int f(void)
+{
+	int a[2] = {1, 2};
+
+	return a[2];
+}
