@@ -6,6 +6,7 @@
 
 #include <undercroft/errno.h>
 #include <undercroft/platform.h>
+#include <x86/cpuid.h>
 #include <x86/cr.h>
 #include <x86/msr.h>
 
@@ -15,10 +16,18 @@
 int svm_cpu_enable(struct vcpu *vcpu)
 {
 	struct platform *platform = vcpu->vm->platform;
-	uint64_t efer;
+	struct cpuid_regs extended;
+	uint64_t efer, wanted = EFER_SVME;
 
+	/*
+	 * Nested tables are walked in the host's paging mode: without the host's NXE the NX bit in them is a reserved
+	 * one. APM vol. 2, "Nested Paging" (15.25)
+	 */
+	platform->ops->cpuid(platform, CPUID_EXT_FEATURES, 0, &extended);
+	if (extended.edx & CPUID_EXT_EDX_NX)
+		wanted |= EFER_NXE;
 	if (platform->ops->msr_read(platform, MSR_EFER, &efer) ||
-	    platform->ops->msr_write(platform, MSR_EFER, efer | EFER_SVME) ||
+	    platform->ops->msr_write(platform, MSR_EFER, efer | wanted) ||
 	    platform->ops->msr_write(platform, MSR_VM_HSAVE_PA, svm_vcpu(vcpu)->host_save))
 		return -EIO;
 	/*
