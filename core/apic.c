@@ -12,6 +12,7 @@
 
 #include "core/apic.h"
 
+#define APIC_REGISTER_STEP    16u
 #define APIC_ICR_LOW	      0x300u
 #define APIC_ICR_MODE_SHIFT   8
 #define APIC_ICR_MODE_INIT    5u
@@ -36,8 +37,12 @@ static void apic_write(struct vcpu *vcpu, struct region *region, uint64_t offset
 {
 	struct platform *platform = vcpu->vm->platform;
 
-	/* registers are 32 bits wide at 16-byte steps; the CPU ignores or refuses anything else, so narrower goes as it
-	 * is */
+	/*
+	 * Registers are 32 bits wide at 16-byte steps, and what other accesses do is undefined: they do nothing here,
+	 * so that no part of a command gets past the check.
+	 */
+	if (size != 4 || offset % APIC_REGISTER_STEP)
+		return;
 	if (offset == APIC_ICR_LOW && apic_icr_starts_cpu(vcpu, (uint32_t)value))
 		return;
 	platform->ops->mmio_write(platform, region->start + offset, size, value);
@@ -56,11 +61,18 @@ static struct region *apic_region(struct vcpu *vcpu)
 bool apic_base_write(struct vcpu *vcpu, uint64_t value)
 {
 	struct platform *platform = vcpu->vm->platform;
+	gpa_t page = value & APIC_BASE_ADDRESS;
 
+	/* the APIC would come between us and our own memory; and where it is watched, we have to reach it */
+	if (vm_hides(vcpu->vm, page, PAGE_SIZE) ||
+	    (vcpu->vm->hide_cpus && !platform->ops->phys_map(platform, page, PAGE_SIZE))) {
+		log_printf(vcpu->vm->log, "undercroft: the guest may not move its APIC to %llx\n",
+			   (unsigned long long)page);
+		return false;
+	}
 	if (platform->ops->msr_write(platform, MSR_APIC_BASE, value))
 		return false;
-	if ((value & APIC_BASE_ADDRESS) != apic_region(vcpu)->start &&
-	    region_move(vcpu, apic_region(vcpu), value & APIC_BASE_ADDRESS))
+	if (vcpu->vm->hide_cpus && page != apic_region(vcpu)->start && region_move(vcpu, apic_region(vcpu), page))
 		vcpu_fatal(vcpu, "the guest moved its APIC to a place that cannot be watched");
 	return true;
 }

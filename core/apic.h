@@ -13,7 +13,7 @@
  */
 int apic_hide_cpus(struct vcpu *vcpu);
 
-/* The guest writes APIC_BASE: carried out, and the watched page follows. False: #GP. */
+/* The guest writes APIC_BASE: carried out, unless it is a place of ours; a watched page follows. False: #GP. */
 bool apic_base_write(struct vcpu *vcpu, uint64_t value);
 
 /* Would this value of the interrupt command register start or reset a CPU? Then it is logged. */

@@ -89,6 +89,16 @@ static bool msr_write(struct vcpu *vcpu, uint32_t index, uint64_t value)
 		/* an update under a running hypervisor can change what it relies on */
 		log_printf(vcpu->vm->log, "undercroft: microcode update by the guest ignored (WRMSR %x)\n", index);
 		return true;
+	case MSR_IORR_BASE0:
+	case MSR_IORR_MASK0:
+	case MSR_IORR_BASE1:
+	case MSR_IORR_MASK1:
+	case MSR_TOP_MEM:
+	case MSR_TOP_MEM2:
+		/* they could turn the memory under the hypervisor into something else */
+		log_printf(vcpu->vm->log, "undercroft: the guest's change of the memory layout ignored (WRMSR %x)\n",
+			   index);
+		return true;
 	case MSR_APIC_BASE:
 		return apic_base_write(vcpu, value);
 	case MSR_X2APIC_ICR:

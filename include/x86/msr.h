@@ -28,6 +28,12 @@
 #define MSR_FS_BASE	     0xc0000100u
 #define MSR_GS_BASE	     0xc0000101u
 #define MSR_KERNEL_GS_BASE   0xc0000102u
+#define MSR_IORR_BASE0	     0xc0010016u
+#define MSR_IORR_MASK0	     0xc0010017u
+#define MSR_IORR_BASE1	     0xc0010018u
+#define MSR_IORR_MASK1	     0xc0010019u
+#define MSR_TOP_MEM	     0xc001001au
+#define MSR_TOP_MEM2	     0xc001001du
 #define MSR_AMD_PATCH_LOADER 0xc0010020u
 #define MSR_VM_CR	     0xc0010114u
 #define MSR_IGNNE	     0xc0010115u
