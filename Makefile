@@ -136,7 +136,8 @@ endif
 CFLAGS_loader := $(COMMON) -m32 -march=i686 -Os -fno-pic -DTIER_LOADER=1
 CFLAGS_setup  := $(COMMON) -m64 -mno-red-zone -Os -fno-pic -mcmodel=small -DTIER_SETUP=1
 CFLAGS_vmm    := $(COMMON) -m64 -mno-red-zone -O2 -fpie -DTIER_VMM=1
-LDFLAGS_loader := -m elf_i386 -static -nostdlib -z noexecstack --no-warn-rwx-segments
+# GRUB loads the symbols of a multiboot image, too
+LDFLAGS_loader := -m elf_i386 -static -nostdlib -s -z noexecstack --no-warn-rwx-segments
 LDFLAGS_setup  := -m elf_x86_64 -static -nostdlib -z noexecstack -z max-page-size=4096 --no-warn-rwx-segments
 LDFLAGS_vmm    := -m elf_x86_64 -pie --no-dynamic-linker -nostdlib -z noexecstack -z norelro -z text -z max-page-size=4096 \
 		  --no-warn-rwx-segments --hash-style=sysv --build-id=none
@@ -208,8 +209,11 @@ $(O)/setup.bin: $(O)/setup.elf
 	$(Q)$(OBJCOPY) -O binary $< $@
 LDFLAGS_setup += -L/usr/lib/x86_64-linux-gnu
 
-$(O)/loader/boot/loader/image.o: $(O)/setup.bin
-EXTRA_loader := -DSETUP_BIN='"$(O)/setup.bin"'
+$(O)/setup.bin.gz: $(O)/setup.bin
+	$(Q)gzip -9nc $< > $@
+
+$(O)/loader/boot/loader/image.o: $(O)/setup.bin.gz
+EXTRA_loader := -DSETUP_PACKED='"$(O)/setup.bin.gz"'
 $(O)/undercroft.elf: $(O)/loader/loader.lds $(objects-loader)
 	$(call say,LD,$@)
 	$(Q)$(LD) $(LDFLAGS_loader) -T $< -o $@ $(objects-loader)

@@ -3,7 +3,7 @@
  * CPUID: the machine's own answers, less the virtualisation extensions and, where they are hidden, the other CPUs.
  * This is the commonest exit: its instructions are counted in docs/PERFORMANCE.md.
  */
-#include <undercroft/platform.h>
+#include <platform/cpuid.h>
 #include <undercroft/vcpu.h>
 #include <x86/cpuid.h>
 #include <x86/cr.h>
@@ -11,7 +11,7 @@
 #include "core/exit.h"
 
 /* One CPU with one thread and one core, whatever the package has. */
-static void hide_topology(uint32_t leaf, uint32_t subleaf, struct cpuid_regs *regs)
+static void hide_topology(uint32_t leaf, struct cpuid_regs *regs)
 {
 	switch (leaf) {
 	case CPUID_FEATURES:
@@ -32,7 +32,6 @@ static void hide_topology(uint32_t leaf, uint32_t subleaf, struct cpuid_regs *re
 			regs->eax = 0;
 			regs->ebx = 1;
 		}
-		(void)subleaf;
 		break;
 	case CPUID_EXT_FEATURES:
 		regs->ecx &= ~CPUID_EXT_ECX_CMP_LEGACY;
@@ -51,51 +50,71 @@ static void hide_topology(uint32_t leaf, uint32_t subleaf, struct cpuid_regs *re
 	}
 }
 
-static void filter(struct vcpu *vcpu, uint32_t leaf, uint32_t subleaf, struct cpuid_regs *regs)
+/*
+ * What of a leaf's answer the guest gets to see; edits it where it stands, in the guest's registers. Kept out of line:
+ * most leaves do not come here.
+ */
+static __attribute__((noinline)) enum verdict filter(struct vcpu *vcpu, uint32_t leaf, uint32_t subleaf)
 {
+	uint64_t *rax = &vcpu->gpr[GPR_RAX], *rbx = &vcpu->gpr[GPR_RBX];
+	uint64_t *rcx = &vcpu->gpr[GPR_RCX], *rdx = &vcpu->gpr[GPR_RDX];
+	struct cpuid_regs regs = {
+		.eax = (uint32_t)*rax,
+		.ebx = (uint32_t)*rbx,
+		.ecx = (uint32_t)*rcx,
+		.edx = (uint32_t)*rdx,
+	};
+
 	switch (leaf) {
 	case CPUID_FEATURES:
-		regs->ecx &= ~(CPUID_1_ECX_VMX | CPUID_1_ECX_SMX | CPUID_1_ECX_OSXSAVE);
+		regs.ecx &= ~(CPUID_1_ECX_VMX | CPUID_1_ECX_SMX | CPUID_1_ECX_OSXSAVE);
 		/* CPUID ran with the host's CR4 */
 		if (vcpu->backend->reg_get(vcpu, REG_CR4) & CR4_OSXSAVE)
-			regs->ecx |= CPUID_1_ECX_OSXSAVE;
+			regs.ecx |= CPUID_1_ECX_OSXSAVE;
 		break;
 	case CPUID_STRUCTURED:
-		regs->ecx &= ~CPUID_7_ECX_OSPKE;
-		if (subleaf == 0 && vcpu->backend->reg_get(vcpu, REG_CR4) & CR4_PKE)
-			regs->ecx |= CPUID_7_ECX_OSPKE;
+		if (subleaf != 0)
+			break;
+		regs.ecx &= ~CPUID_7_ECX_OSPKE;
+		if (vcpu->backend->reg_get(vcpu, REG_CR4) & CR4_PKE)
+			regs.ecx |= CPUID_7_ECX_OSPKE;
 		break;
 	case CPUID_EXT_FEATURES:
-		regs->ecx &= ~(CPUID_EXT_ECX_SVM | CPUID_EXT_ECX_SKINIT);
+		regs.ecx &= ~(CPUID_EXT_ECX_SVM | CPUID_EXT_ECX_SKINIT);
 		break;
 	case CPUID_SVM:
-		*regs = (struct cpuid_regs){0};
+		regs = (struct cpuid_regs){0};
 		break;
 	default:
 		break;
 	}
 	if (vcpu->vm->hide_cpus)
-		hide_topology(leaf, subleaf, regs);
+		hide_topology(leaf, &regs);
+	*rax = regs.eax;
+	*rbx = regs.ebx;
+	*rcx = regs.ecx;
+	*rdx = regs.edx;
+	return VERDICT_SKIP_INSN;
 }
 
 /* The leaves that filter() looks at lie in two short runs; everything else goes through as it is. */
-static bool is_filtered(uint32_t leaf)
+#define FILTERED(leaf) (1u << ((leaf)&31u))
+#define FILTERED_ANY                                                                                                \
+	(FILTERED(CPUID_FEATURES) | FILTERED(CPUID_CACHE) | FILTERED(CPUID_STRUCTURED) | FILTERED(CPUID_TOPOLOGY) | \
+	 FILTERED(CPUID_TOPOLOGY_V2) | FILTERED(CPUID_EXT_FEATURES) | FILTERED(CPUID_SIZES) | FILTERED(CPUID_SVM) | \
+	 FILTERED(CPUID_CACHE_AMD) | FILTERED(CPUID_NODE_AMD))
+
+static inline bool is_filtered(uint32_t leaf)
 {
-	return (leaf & 0x7fffffffu) <= 0x1f;
+	return !(leaf & 0x7fffffe0u) && FILTERED_ANY >> (leaf & 31u) & 1;
 }
 
 enum verdict exit_cpuid(struct vcpu *vcpu)
 {
-	struct platform *platform = vcpu->vm->platform;
 	uint32_t leaf = (uint32_t)vcpu->gpr[GPR_RAX], subleaf = (uint32_t)vcpu->gpr[GPR_RCX];
-	struct cpuid_regs regs;
 
-	platform->ops->cpuid(platform, leaf, subleaf, &regs);
-	if (is_filtered(leaf))
-		filter(vcpu, leaf, subleaf, &regs);
-	vcpu->gpr[GPR_RAX] = regs.eax;
-	vcpu->gpr[GPR_RBX] = regs.ebx;
-	vcpu->gpr[GPR_RCX] = regs.ecx;
-	vcpu->gpr[GPR_RDX] = regs.edx;
+	platform_cpuid(vcpu->vm->platform, vcpu->gpr);
+	if (__builtin_expect(is_filtered(leaf), 0))
+		return filter(vcpu, leaf, subleaf);
 	return VERDICT_SKIP_INSN;
 }

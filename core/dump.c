@@ -44,9 +44,8 @@ void vcpu_dump(struct vcpu *vcpu)
 		.rflags = vcpu->rflags,
 		.cs_attributes = segment.attributes,
 	};
-	log_printf(log, "exit %s, vendor code %x, mode %s, at %04x:%llx\n",
-		   vcpu->statistics.counter[vcpu->exit.kind].name, vcpu->exit.code, mode_name(mode_classify(&mode)),
-		   segment.selector, (unsigned long long)vcpu->rip);
+	log_printf(log, "exit %s, mode %s, at %04x:%llx\n", vcpu->statistics.counter[vcpu->exit.kind].name,
+		   mode_name(mode_classify(&mode)), segment.selector, (unsigned long long)vcpu->rip);
 	log_printf(log, "code:");
 	if (insn_fetch(vcpu, bytes, &length, &fault)) {
 		log_printf(log, " cannot be read");

@@ -71,11 +71,12 @@ void vcpu_init(struct vcpu *vcpu, struct vm *vm)
 	vcpu->backend = vm->backend;
 	vcpu->statistics.magic = EXIT_STATISTICS_MAGIC;
 	vcpu->statistics.version = EXIT_STATISTICS_VERSION;
-	vcpu->statistics.count = EXIT_KIND_COUNT;
+	vcpu->statistics.count = ARRAY_SIZE(vcpu->statistics.counter);
 	for (unsigned i = 0; i < EXIT_KIND_COUNT; i++) {
 		vcpu->slot[i] = exit_defaults[i];
 		strncpy(vcpu->statistics.counter[i].name, exit_names[i], sizeof(vcpu->statistics.counter[i].name) - 1);
 	}
+	memcpy(vcpu->statistics.counter[EXIT_STATISTICS_HIDDEN].name, "hidden", sizeof("hidden"));
 }
 
 void vcpu_state_set(struct vcpu *vcpu, const struct guest_state *state)
@@ -85,6 +86,24 @@ void vcpu_state_set(struct vcpu *vcpu, const struct guest_state *state)
 		vcpu->backend->reg_set(vcpu, reg, state->reg[reg]);
 	for (enum seg seg = 0; seg < SEG_COUNT; seg++)
 		vcpu->backend->seg_set(vcpu, seg, &state->seg[seg]);
+}
+
+/* An NMI alone waits for the end of a step: one that the guest blocks would end each step before it began. */
+static bool events_wait_for_step(const struct vcpu *vcpu)
+{
+	const struct event_queue *q = &vcpu->events;
+
+	return vcpu->step.active && !vcpu->step.delivery && !q->shutdown && q->exception.type == EVENT_NONE &&
+	       q->delivery.type == EVENT_NONE;
+}
+
+void vcpu_skip_insn_slow(struct vcpu *vcpu)
+{
+	vcpu->rip = mode_rip_after(vcpu->rip, vcpu->exit.length, vcpu->code_flags & SEG_ATTR_L,
+				   vcpu->code_flags & SEG_ATTR_DB);
+	if (vcpu->rflags & X86_FLAGS_TF)
+		vcpu->work |= WORK_TRAP;
+	vcpu->rflags &= ~(uint64_t)X86_FLAGS_RF;
 }
 
 int vcpu_work(struct vcpu *vcpu)
@@ -100,7 +119,7 @@ int vcpu_work(struct vcpu *vcpu)
 		vcpu->work &= ~WORK_VIEW;
 		step_view_refresh(vcpu);
 	}
-	if (vcpu->work & (WORK_EVENT | WORK_DELIVERY)) {
+	if (vcpu->work & (WORK_EVENT | WORK_DELIVERY) && !events_wait_for_step(vcpu)) {
 		/* no event of ours is delivered with the step's TF in its frame */
 		if (vcpu->step.active && !vcpu->step.delivery)
 			step_end(vcpu, false);

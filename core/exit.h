@@ -20,10 +20,10 @@ enum verdict exit_hypercall(struct vcpu *vcpu);
 int step_init(struct vcpu *vcpu);
 
 /*
- * Lets the access that exited happen once with the page at gpa shown as: a scratch page of the region's content, all
- * ones (region NULL), or the page itself (a neighbour of a region: through). The exit's detail is loaded.
+ * Lets the access that exited happen once, or the instruction being stepped go on. region: STEP_REGION only, else NULL.
+ * The exit's detail is loaded.
  */
-enum verdict step_begin(struct vcpu *vcpu, struct region *region, bool through);
+enum verdict step_begin(struct vcpu *vcpu, enum step_show show, struct region *region);
 
 /* Ends a step; completed: the instruction was carried out. */
 void step_end(struct vcpu *vcpu, bool completed);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Nested faults: hidden memory, trapped regions, and addresses that were not mapped at start. Must not know table
- * formats.
+ * Nested faults: hidden memory, trapped regions, read-only memory, and addresses that were not mapped at start. Must
+ * not know table formats.
  */
 #include <undercroft/errno.h>
 #include <undercroft/log.h>
@@ -14,7 +14,7 @@
 
 static void hidden_access_log(struct vcpu *vcpu)
 {
-	uint64_t count = ++vcpu->vm->hidden_accesses;
+	uint64_t count = ++vcpu->statistics.counter[EXIT_STATISTICS_HIDDEN].count;
 	unsigned access = vcpu->detail.nested.access;
 	struct segment cs;
 
@@ -27,6 +27,17 @@ static void hidden_access_log(struct vcpu *vcpu)
 					   : "read of",
 		   (unsigned long long)vcpu->detail.nested.gpa, cs.selector, (unsigned long long)vcpu->rip,
 		   (unsigned long long)count);
+}
+
+/* Memory the guest has as ROM: a private copy of a firmware table. */
+static bool is_write_to_read_only(struct vcpu *vcpu)
+{
+	struct nested_entry entry;
+	unsigned level;
+
+	return vcpu->detail.nested.access & ACCESS_WRITE &&
+	       !nested_lookup(vcpu->vm, &vcpu->vm->base, vcpu->detail.nested.gpa, &entry, &level) &&
+	       !(entry.access & ACCESS_WRITE);
 }
 
 enum verdict exit_nested(struct vcpu *vcpu)
@@ -44,18 +55,22 @@ enum verdict exit_nested(struct vcpu *vcpu)
 		step_end(vcpu, true);
 		return VERDICT_RESUME;
 	}
+	/* an instruction that exits again while it is stepped is still one access */
 	if (vm_hides(vm, gpa, 1)) {
 		if (!vcpu->step.active)
 			hidden_access_log(vcpu);
-		return step_begin(vcpu, NULL, false);
+		return step_begin(vcpu, STEP_ONES, NULL);
 	}
 	region = region_list_find(&vm->regions, REGION_MMIO, gpa);
 	if (region) {
-		region->accesses++;
-		return step_begin(vcpu, region, false);
+		if (!vcpu->step.active)
+			region->accesses++;
+		return step_begin(vcpu, STEP_REGION, region);
 	}
 	if (region_list_overlap(&vm->regions, REGION_MMIO, page, PAGE_SIZE))
-		return step_begin(vcpu, NULL, true);
+		return step_begin(vcpu, STEP_THROUGH, NULL);
+	if (is_write_to_read_only(vcpu))
+		return step_begin(vcpu, STEP_COPY, NULL);
 
 	error = nested_fill(vm, &vm->base, gpa);
 	if (error == -ENOMEM)

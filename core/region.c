@@ -339,9 +339,3 @@ void region_port_write(struct vcpu *vcpu, uint16_t port, unsigned size, uint64_t
 		}
 	}
 }
-
-void region_page_restore(struct vcpu *vcpu, gpa_t page)
-{
-	/* the page's table is there, so this takes no memory */
-	(void)pages_update(vcpu, page, PAGE_SIZE);
-}

@@ -11,15 +11,17 @@
 #include <undercroft/log.h>
 #include <undercroft/platform.h>
 #include <undercroft/vcpu.h>
+#include <x86/dr.h>
 #include <x86/flags.h>
 
 #include "core/exit.h"
 
 #define VECTOR_DB 1
 
-#define DR6_BS	     0x4000u
 #define DR6_B_MASK   0x000fu
+#define ACCESS_LOOK  (ACCESS_READ | ACCESS_EXEC)
 #define ACCESS_ALL   (ACCESS_READ | ACCESS_WRITE | ACCESS_EXEC)
+#define PIECE_MAX    8
 #define DEFAULT_SIZE 4
 
 static void *page_at(struct vcpu *vcpu, paddr_t page)
@@ -37,127 +39,249 @@ int step_init(struct vcpu *vcpu)
 	return 0;
 }
 
+/* The next piece of an access that a device can take: naturally aligned, a power of two. */
+static unsigned piece_size(gpa_t at, unsigned left)
+{
+	unsigned size = PIECE_MAX;
+
+	while (size > left || (at & (size - 1)) != 0)
+		size /= 2;
+	return size;
+}
+
 /* The region's bytes, as far as the access can see them, in the scratch page. */
 static void scratch_fill(struct vcpu *vcpu, const struct insn *insn)
 {
 	struct step_state *step = &vcpu->step;
 	uint8_t *page = page_at(vcpu, step->scratch);
-	uint64_t offset = step->gpa - step->region->start, value = ~0ull;
+	unsigned piece;
 
 	memset(page, 0xff, PAGE_SIZE);
-	if (step->region->read && (insn->flags & INSN_READS_MEMORY))
-		value = step->region->read(vcpu, step->region, offset, step->size);
-	memcpy(page + (step->gpa & ~PAGE_MASK), &value, step->size);
+	if (!step->region->read || !(insn->flags & INSN_READS_MEMORY))
+		return;
+	for (unsigned done = 0; done < step->size; done += piece) {
+		gpa_t at = step->gpa + done;
+		uint64_t value;
+
+		piece = piece_size(at, step->size - done);
+		value = step->region->read(vcpu, step->region, at - step->region->start, piece);
+		memcpy(page + (at & ~PAGE_MASK), &value, piece);
+	}
 }
 
 static void scratch_write_back(struct vcpu *vcpu)
 {
 	struct step_state *step = &vcpu->step;
 	const uint8_t *page = page_at(vcpu, step->scratch);
-	uint64_t value = 0;
+	unsigned piece;
 
-	memcpy(&value, page + (step->gpa & ~PAGE_MASK), step->size);
-	if (step->region->write)
-		step->region->write(vcpu, step->region, step->gpa - step->region->start, step->size, value);
+	if (!step->region->write)
+		return;
+	for (unsigned done = 0; done < step->size; done += piece) {
+		gpa_t at = step->gpa + done;
+		uint64_t value = 0;
+
+		piece = piece_size(at, step->size - done);
+		memcpy(&value, page + (at & ~PAGE_MASK), piece);
+		step->region->write(vcpu, step->region, at - step->region->start, piece, value);
+	}
 }
 
-/* An access cannot reach beyond its page, its region, or 8 bytes, which is the widest a region knows. */
-static uint8_t access_size(const struct step_state *step, unsigned size)
+/* What the base shows at a page now: its address and access are of the 4 KiB page. */
+static void page_lookup(struct vcpu *vcpu, gpa_t page, struct nested_entry *entry)
+{
+	unsigned level;
+
+	if (nested_lookup(vcpu->vm, &vcpu->vm->base, page, entry, &level))
+		*entry = (struct nested_entry){0};
+	else
+		entry->address += page - ALIGN_DOWN(page, NESTED_LEVEL_SIZE(level));
+}
+
+/* The page as the guest reads it, in the scratch page. */
+static void scratch_copy(struct vcpu *vcpu)
+{
+	struct nested_entry entry;
+	const void *from;
+
+	page_lookup(vcpu, vcpu->step.gpa & PAGE_MASK, &entry);
+	from = entry.present ? page_at(vcpu, entry.address) : NULL;
+	if (from)
+		memcpy(page_at(vcpu, vcpu->step.scratch), from, PAGE_SIZE);
+	else
+		memset(page_at(vcpu, vcpu->step.scratch), 0xff, PAGE_SIZE);
+}
+
+/* An access cannot reach beyond its page or its region. */
+static uint16_t access_size(const struct step_state *step, unsigned size)
 {
 	uint64_t page_rest = PAGE_SIZE - (step->gpa & ~PAGE_MASK);
 	uint64_t region_rest = step->region->start + step->region->length - step->gpa;
 
-	if (size == 0 || size > 8)
+	if (size == 0)
 		size = DEFAULT_SIZE;
 	if (size > page_rest)
 		size = (unsigned)page_rest;
 	if (size > region_rest)
 		size = (unsigned)region_rest;
-	return (uint8_t)size;
+	return (uint16_t)size;
 }
 
-/* The same instruction touched one more trapped page: all ones there, too, in the base until the step ends. */
-static enum verdict step_extend(struct vcpu *vcpu)
+static int view_aim(struct vcpu *vcpu)
+{
+	struct step_state *step = &vcpu->step;
+
+	return nested_overlay(vcpu->vm, &step->view, &vcpu->vm->base, step->gpa & PAGE_MASK, step->shown,
+			      step->write ? ACCESS_ALL : ACCESS_LOOK, step->delivery);
+}
+
+/* One more page of the same instruction, shown in the base until the step ends. */
+static int extra_show(struct vcpu *vcpu, gpa_t page, enum step_show show, bool write)
+{
+	struct step_state *step = &vcpu->step;
+	struct step_extra *extra = step->extra;
+
+	while (extra < step->extra + step->extra_count && extra->page != page)
+		extra++;
+	if (extra == step->extra + STEP_EXTRA_MAX)
+		return -ENOSPC;
+	if (extra == step->extra + step->extra_count) {
+		extra->page = page;
+		page_lookup(vcpu, page, &extra->before);
+		step->extra_count++;
+	}
+	if (show != STEP_THROUGH)
+		step->ones_written |= write;
+	return nested_map(vcpu->vm, &vcpu->vm->base, page, PAGE_SIZE, show == STEP_THROUGH ? page : step->ones,
+			  write ? ACCESS_ALL : ACCESS_LOOK, 1);
+}
+
+/*
+ * The same instruction exited again: it writes what it had only read, or it touches one more trapped page. Regions
+ * show all ones there.
+ */
+static enum verdict step_extend(struct vcpu *vcpu, enum step_show show)
 {
 	struct step_state *step = &vcpu->step;
 	gpa_t page = vcpu->detail.nested.gpa & PAGE_MASK;
+	bool write = (vcpu->detail.nested.access & ACCESS_WRITE) != 0;
 
-	if (step->extra_count == STEP_EXTRA_MAX ||
-	    nested_map(vcpu->vm, &vcpu->vm->base, page, PAGE_SIZE, step->ones, ACCESS_ALL, 1))
+	if (page != (step->gpa & PAGE_MASK)) {
+		if (extra_show(vcpu, page, show, write))
+			return VERDICT_FATAL;
+	} else if (write && !step->write) {
+		step->write = true;
+		step->ones_written |= step->show == STEP_ONES;
+	} else {
 		return VERDICT_FATAL;
-	step->extra[step->extra_count++] = page;
-	step->write |= (vcpu->detail.nested.access & ACCESS_WRITE) != 0;
+	}
 	step_view_refresh(vcpu);
 	return VERDICT_RESUME;
 }
 
-static int view_aim(struct vcpu *vcpu, paddr_t address)
-{
-	struct step_state *step = &vcpu->step;
-
-	return nested_overlay(vcpu->vm, &step->view, &vcpu->vm->base, step->gpa & PAGE_MASK, address, ACCESS_ALL,
-			      step->delivery);
-}
-
-enum verdict step_begin(struct vcpu *vcpu, struct region *region, bool through)
+enum verdict step_begin(struct vcpu *vcpu, enum step_show show, struct region *region)
 {
 	struct step_state *step = &vcpu->step;
 	struct insn insn = {0};
-	paddr_t shown = step->ones;
 
 	if (step->active)
-		return step_extend(vcpu);
+		return step_extend(vcpu, show);
 
 	step->gpa = vcpu->detail.nested.gpa;
 	step->write = (vcpu->detail.nested.access & ACCESS_WRITE) != 0;
 	step->delivery = vcpu->events.delivery.type != EVENT_NONE;
 	/* a walk of the guest's tables through a device sees all ones, as through hidden memory */
-	step->region = vcpu->detail.nested.table_walk || step->delivery ? NULL : region;
+	if (show == STEP_REGION && (vcpu->detail.nested.table_walk || step->delivery))
+		show = STEP_ONES;
+	step->show = show;
+	step->region = region;
+	step->ones_written = step->write && show == STEP_ONES;
 	if (!step->delivery && insn_decode(vcpu, &insn))
 		insn = (struct insn){.flags = INSN_READS_MEMORY};
 	step->loads_flags = (insn.flags & INSN_LOADS_FLAGS) != 0;
-	if (step->region) {
+	switch (show) {
+	case STEP_REGION:
 		step->size = access_size(step, insn.memory_size);
 		scratch_fill(vcpu, &insn);
-		shown = step->scratch;
-	} else if (through) {
-		shown = step->gpa & PAGE_MASK;
+		step->shown = step->scratch;
+		break;
+	case STEP_COPY:
+		scratch_copy(vcpu);
+		step->shown = step->scratch;
+		break;
+	case STEP_THROUGH:
+		step->shown = step->gpa & PAGE_MASK;
+		break;
+	case STEP_ONES:
+		step->shown = step->ones;
+		break;
 	}
-	if (view_aim(vcpu, shown))
+	if (view_aim(vcpu))
 		return VERDICT_FATAL;
 	step->active = true;
 	vcpu->backend->nested_activate(vcpu, &step->view);
 	if (!step->delivery) {
 		step->guest_tf = (vcpu->rflags & X86_FLAGS_TF) != 0;
 		step->dr6 = vcpu->backend->reg_get(vcpu, REG_DR6);
+		/* so that what the instruction hits can be told from what was there */
+		vcpu->backend->reg_set(vcpu, REG_DR6, step->dr6 & ~(uint64_t)(DR6_BS | DR6_B_MASK));
 		vcpu->backend->step(vcpu, true);
 	}
 	return VERDICT_RESUME;
+}
+
+/* The breakpoints an instruction hit. The CPU may also report matches of those that are not enabled. */
+static uint64_t breakpoints_hit(struct vcpu *vcpu)
+{
+	uint64_t dr6 = vcpu->backend->reg_get(vcpu, REG_DR6), dr7 = vcpu->backend->reg_get(vcpu, REG_DR7), hit = 0;
+
+	for (unsigned i = 0; i < 4; i++) {
+		if (dr7 >> (2 * i) & 3)
+			hit |= dr6 & 1ull << i;
+	}
+	return hit;
 }
 
 /* The traps that the instruction earned by itself: single step, and breakpoints that it hit. */
 static void guest_traps_deliver(struct vcpu *vcpu)
 {
 	struct step_state *step = &vcpu->step;
-	uint64_t hit = vcpu->backend->reg_get(vcpu, REG_DR6) & DR6_B_MASK & ~step->dr6;
+	uint64_t hit = breakpoints_hit(vcpu);
 
-	vcpu->backend->reg_set(vcpu, REG_DR6, step->dr6 | hit);
+	vcpu->backend->reg_set(vcpu, REG_DR6,
+			       step->guest_tf || hit ? (step->dr6 & ~(uint64_t)DR6_B_MASK) | hit : step->dr6);
 	if (step->guest_tf)
 		event_queue_step_trap(vcpu);
 	else if (hit)
 		event_queue_exception(vcpu, VECTOR_DB, false, 0, 0);
 }
 
-void step_end(struct vcpu *vcpu, bool completed)
+/* The base as it was before the step. The tables are there, so this takes no memory. */
+static void extras_restore(struct vcpu *vcpu)
 {
 	struct step_state *step = &vcpu->step;
 	struct vm *vm = vcpu->vm;
 
-	step->active = false;
-	for (unsigned i = 0; i < step->extra_count; i++)
-		region_page_restore(vcpu, step->extra[i]);
+	for (unsigned i = 0; i < step->extra_count; i++) {
+		const struct step_extra *extra = &step->extra[i];
+
+		if (extra->before.present)
+			(void)nested_map(vm, &vm->base, extra->page, PAGE_SIZE, extra->before.address,
+					 extra->before.access, 1);
+		else
+			(void)nested_unmap(vm, &vm->base, extra->page, PAGE_SIZE);
+	}
 	step->extra_count = 0;
-	vcpu->backend->nested_activate(vcpu, &vm->base);
+}
+
+void step_end(struct vcpu *vcpu, bool completed)
+{
+	struct step_state *step = &vcpu->step;
+
+	step->active = false;
+	extras_restore(vcpu);
+	vcpu->backend->nested_activate(vcpu, &vcpu->vm->base);
+	vcpu->work &= ~WORK_VIEW;
 	if (!step->delivery) {
 		vcpu->backend->step(vcpu, false);
 		if (!(completed && step->loads_flags)) {
@@ -169,26 +293,21 @@ void step_end(struct vcpu *vcpu, bool completed)
 		else
 			vcpu->backend->reg_set(vcpu, REG_DR6, step->dr6);
 	}
-	if (!step->write)
-		return;
-	if (!step->region)
+	if (step->ones_written)
 		memset(page_at(vcpu, step->ones), 0xff, PAGE_SIZE);
-	else if (completed)
+	if (completed && step->write && step->show == STEP_REGION)
 		scratch_write_back(vcpu);
 }
 
 void step_view_refresh(struct vcpu *vcpu)
 {
 	struct step_state *step = &vcpu->step;
-	struct nested_entry shown;
-	unsigned level;
 
 	if (!step->active) {
 		vcpu->backend->nested_activate(vcpu, &vcpu->vm->base);
 		return;
 	}
-	if (nested_lookup(vcpu->vm, &step->view, step->gpa, &shown, &level) ||
-	    view_aim(vcpu, shown.address & PAGE_MASK))
+	if (view_aim(vcpu))
 		vcpu_fatal(vcpu, "no memory for nested page tables");
 	vcpu->backend->nested_activate(vcpu, &step->view);
 }

@@ -8,7 +8,7 @@
 
 void svm_dump(struct vcpu *vcpu)
 {
-	const struct vmcb *vmcb = svm_vcpu(vcpu)->vmcb;
+	const struct vmcb *vmcb = &svm_vcpu(vcpu)->vmcb;
 
 	log_printf(vcpu->vm->log, "vmcb: exitcode %llx exitinfo1 %llx exitinfo2 %llx exitintinfo %llx eventinj %llx\n",
 		   (unsigned long long)vmcb->exitcode, (unsigned long long)vmcb->exitinfo1,

@@ -41,11 +41,11 @@ svm_enter:
 	pushq %r14
 	pushq %r15
 	pushq %rdi
-	movq SVM_VMCB_ADDRESS(%rdi), %rax
+	leaq SVM_VMCB(%rdi), %rax
 	vmload %rax
 	.balign 16
 1:	movq (%rsp), %rdi
-	movq SVM_VMCB_ADDRESS(%rdi), %rax
+	leaq SVM_VMCB(%rdi), %rax
 	movq RCX(%rdi), %rcx
 	movq RDX(%rdi), %rdx
 	movq RBX(%rdi), %rbx

@@ -11,7 +11,7 @@
 
 void svm_inject(struct vcpu *vcpu, const struct event *event)
 {
-	struct vmcb *vmcb = svm_vcpu(vcpu)->vmcb;
+	struct vmcb *vmcb = &svm_vcpu(vcpu)->vmcb;
 	uint64_t raw = VMCB_EVENT_VALID | event->vector;
 	unsigned type = VMCB_EVENT_TYPE_EXCEPT;
 
@@ -49,7 +49,7 @@ void svm_inject(struct vcpu *vcpu, const struct event *event)
 
 void svm_delivery_interrupted(struct svm_vcpu *svm)
 {
-	uint64_t raw = svm->vmcb->exitintinfo;
+	uint64_t raw = svm->vmcb.exitintinfo;
 	struct event *event = &svm->vcpu.events.delivery;
 
 	*event = (struct event){.vector = (uint8_t)raw};
@@ -73,7 +73,7 @@ void svm_delivery_interrupted(struct svm_vcpu *svm)
 		event->error = (uint32_t)(raw >> VMCB_EVENT_ERROR_SHIFT);
 	}
 	if (event->type == EVENT_EXCEPTION && event->vector == VECTOR_PF)
-		event->address = svm->vmcb->cr2;
+		event->address = svm->vmcb.cr2;
 	if (event->type == EVENT_SOFT_INTR || event->type == EVENT_SOFT_EXCEPT)
 		event->length = (uint8_t)vcpu_insn_length(&svm->vcpu);
 	svm->vcpu.work |= WORK_DELIVERY | WORK_EVENT;

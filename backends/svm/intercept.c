@@ -50,7 +50,7 @@ int svm_intercept(struct vcpu *vcpu, enum intercept_kind kind, uint32_t argument
 		if (argument > 31)
 			return -EINVAL;
 		bit_set((uint8_t *)&svm->saved_exceptions, argument, on);
-		svm->vmcb->intercept_exceptions = svm->saved_exceptions;
+		svm->vmcb.intercept_exceptions = svm->saved_exceptions;
 		return 0;
 	case INTERCEPT_NMI:
 	case INTERCEPT_INTR:
@@ -66,7 +66,7 @@ int svm_intercept(struct vcpu *vcpu, enum intercept_kind kind, uint32_t argument
  */
 void svm_step(struct vcpu *vcpu, bool on)
 {
-	struct vmcb *vmcb = svm_vcpu(vcpu)->vmcb;
+	struct vmcb *vmcb = &svm_vcpu(vcpu)->vmcb;
 
 	if (on) {
 		vcpu->rflags |= X86_FLAGS_TF;

@@ -51,11 +51,11 @@ void svm_tlb_flush(struct vcpu *vcpu, enum tlb_scope scope)
 {
 	/* every CPU with SVM has "flush all"; "flush this guest's" needs FlushByAsid and there is one guest only */
 	(void)scope;
-	svm_vcpu(vcpu)->vmcb->tlb_control = VMCB_TLB_FLUSH_ALL;
+	svm_vcpu(vcpu)->vmcb.tlb_control = VMCB_TLB_FLUSH_ALL;
 }
 
 void svm_nested_activate(struct vcpu *vcpu, const struct nested_view *view)
 {
-	svm_vcpu(vcpu)->vmcb->nested_cr3 = view->root;
+	svm_vcpu(vcpu)->vmcb.nested_cr3 = view->root;
 	svm_tlb_flush(vcpu, TLB_FLUSH_GUEST);
 }

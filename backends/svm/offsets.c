@@ -9,5 +9,5 @@
 void svm_offsets(void);
 void svm_offsets(void)
 {
-	OFFSET(SVM_VMCB_ADDRESS, struct svm_vcpu, vmcb_address);
+	OFFSET(SVM_VMCB, struct svm_vcpu, vmcb);
 }

@@ -44,20 +44,25 @@ static const struct vmcb_field fields[REG_COUNT] = {
 	[REG_CPL] = FIELD(cpl, false),
 };
 
-/* Makes the VMLOAD/VMSAVE part of the VMCB current. */
+/*
+ * Makes the VMLOAD/VMSAVE part of the VMCB current, and puts it back into the CPU. Nobody asks for it on the exit path,
+ * so nobody remembers whether it is current.
+ */
 static void hidden_state_save(struct svm_vcpu *svm)
 {
-	if (svm->hidden_state_saved)
-		return;
-	svm_insn_vmsave(svm->vmcb_address);
-	svm->hidden_state_saved = true;
+	svm_insn_vmsave(svm_vmcb_address(svm));
+}
+
+static void hidden_state_load(struct svm_vcpu *svm)
+{
+	svm_insn_vmload(svm_vmcb_address(svm));
 }
 
 uint64_t svm_reg_get(struct vcpu *vcpu, enum reg reg)
 {
 	struct svm_vcpu *svm = svm_vcpu(vcpu);
 	const struct vmcb_field *field = &fields[reg];
-	const uint8_t *at = (const uint8_t *)svm->vmcb + field->offset;
+	const uint8_t *at = (const uint8_t *)&svm->vmcb + field->offset;
 
 	switch ((unsigned)reg) {
 	case REG_RIP:
@@ -65,7 +70,7 @@ uint64_t svm_reg_get(struct vcpu *vcpu, enum reg reg)
 	case REG_RFLAGS:
 		return vcpu->rflags;
 	case REG_EFER: /* the guest never sees SVME set, which the CPU demands of every guest */
-		return svm->vmcb->efer & ~(uint64_t)EFER_SVME;
+		return svm->vmcb.efer & ~(uint64_t)EFER_SVME;
 	case REG_CR8:
 		return svm_insn_cr8_get();
 	case REG_DR0:
@@ -74,7 +79,7 @@ uint64_t svm_reg_get(struct vcpu *vcpu, enum reg reg)
 	case REG_DR3:
 		return svm_insn_dr_get(reg - REG_DR0);
 	case REG_INTERRUPT_SHADOW:
-		return svm->vmcb->interrupt_shadow & 1;
+		return svm->vmcb.interrupt_shadow & 1;
 	default:
 		break;
 	}
@@ -94,7 +99,7 @@ void svm_reg_set(struct vcpu *vcpu, enum reg reg, uint64_t value)
 {
 	struct svm_vcpu *svm = svm_vcpu(vcpu);
 	const struct vmcb_field *field = &fields[reg];
-	uint8_t *at = (uint8_t *)svm->vmcb + field->offset;
+	uint8_t *at = (uint8_t *)&svm->vmcb + field->offset;
 
 	switch ((unsigned)reg) {
 	case REG_RIP:
@@ -104,7 +109,7 @@ void svm_reg_set(struct vcpu *vcpu, enum reg reg, uint64_t value)
 		vcpu->rflags = value;
 		return;
 	case REG_EFER:
-		svm->vmcb->efer = value | EFER_SVME;
+		svm->vmcb.efer = value | EFER_SVME;
 		return;
 	case REG_CR8:
 		svm_insn_cr8_set(value);
@@ -116,7 +121,7 @@ void svm_reg_set(struct vcpu *vcpu, enum reg reg, uint64_t value)
 		svm_insn_dr_set(reg - REG_DR0, value);
 		return;
 	case REG_INTERRUPT_SHADOW:
-		svm->vmcb->interrupt_shadow = value & 1;
+		svm->vmcb.interrupt_shadow = value & 1;
 		return;
 	default:
 		break;
@@ -135,12 +140,12 @@ void svm_reg_set(struct vcpu *vcpu, enum reg reg, uint64_t value)
 		break;
 	}
 	if (field->hidden)
-		svm_insn_vmload(svm->vmcb_address);
+		hidden_state_load(svm);
 }
 
 static struct vmcb_segment *segment_field(struct svm_vcpu *svm, enum seg seg)
 {
-	struct vmcb *vmcb = svm->vmcb;
+	struct vmcb *vmcb = &svm->vmcb;
 
 	switch (seg) {
 	case SEG_ES:
@@ -198,5 +203,5 @@ void svm_seg_set(struct vcpu *vcpu, enum seg seg, const struct segment *value)
 		.attributes = value->attributes,
 	};
 	if (segment_is_hidden(seg))
-		svm_insn_vmload(svm->vmcb_address);
+		hidden_state_load(svm);
 }

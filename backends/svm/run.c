@@ -3,11 +3,13 @@
  * From the CPU's exit to core's and back. This is the exit path: every instruction here is paid for each time.
  */
 #include <undercroft/insn.h>
+#include <x86/cr.h>
 
 #include "backends/svm/svm.h"
 
-/* CPUID, RDMSR and WRMSR without prefixes */
-#define BARE_LENGTH 2
+/* without prefixes */
+#define CPUID_LENGTH	 2
+#define CPUID_FIRST_BYTE 0x0f
 
 /* Exit code to kind; what is not named is 0, EXIT_UNKNOWN. */
 _Static_assert(EXIT_UNKNOWN == 0, "what the table leaves out is unknown");
@@ -27,51 +29,83 @@ static const uint8_t kinds[VMEXIT_CODE_COUNT] = {
 	[VMEXIT_VMLOAD... VMEXIT_SKINIT] = EXIT_VIRT_INSN,
 };
 
-/* For CPUs that do not tell where the next instruction is. 0: not known yet, asked for when it is needed. */
-static inline uint8_t length_quick(const struct svm_vcpu *svm)
+/*
+ * For CPUs that do not tell where the next instruction is: out of line, as is everything below that is not for each
+ * exit.
+ */
+static __attribute__((noinline)) uint8_t length_find(struct svm_vcpu *svm)
 {
-	const struct vmcb *vmcb = svm->vmcb;
-	unsigned kind = svm->vcpu.exit.kind;
+	const struct vmcb *vmcb = &svm->vmcb;
+	struct vcpu *vcpu = &svm->vcpu;
+	unsigned length = 0;
 
-	if (kind != EXIT_CPUID && kind != EXIT_MSR)
-		return 0;
-	return (uint8_t)insn_length_quick(&svm->vcpu, BARE_LENGTH, vmcb->cs.base, vmcb->cr0, vmcb->cr3, vmcb->cr4,
-					  vmcb->efer);
+	switch (vcpu->exit.kind) {
+	case EXIT_CPUID:
+	case EXIT_MSR:
+		length = insn_length_quick(vcpu, CPUID_LENGTH, vmcb->cs.base, vmcb->cr0, vmcb->cr3, vmcb->cr4,
+					   vmcb->efer);
+		break;
+	case EXIT_HYPERCALL:
+		break;
+	default:
+		return 0; /* not an instruction, or EXITINFO2 tells */
+	}
+	if (!length)
+		length = vcpu_insn_length(vcpu);
+	if (!length)
+		vcpu_fatal(vcpu, "the instruction that exited cannot be read");
+	return (uint8_t)length;
+}
+
+/* The same for CPUID without paging and without prefixes, which is all that firmware and boot loaders execute. */
+static inline bool is_bare_cpuid(const struct svm_vcpu *svm, unsigned kind)
+{
+	const struct vmcb *vmcb = &svm->vmcb;
+	uint32_t at = (uint32_t)(vmcb->cs.base + vmcb->rip);
+
+	return kind == EXIT_CPUID && !(vmcb->cr0 & CR0_PG) && at < svm->vcpu.vm->direct_limit &&
+	       *(const uint8_t *)(uintptr_t)at == CPUID_FIRST_BYTE;
+}
+
+static __attribute__((noinline)) uint8_t kind_find(uint64_t code)
+{
+	if (code == VMEXIT_NPF)
+		return EXIT_NESTED;
+	return (uint32_t)code == VMEXIT_INVALID ? EXIT_INVALID : EXIT_UNKNOWN;
 }
 
 int svm_exit(struct svm_vcpu *svm)
 {
 	struct vcpu *vcpu = &svm->vcpu;
-	struct vmcb *vmcb = svm->vmcb;
-	uint32_t code = (uint32_t)vmcb->exitcode;
-	uint64_t rip = vmcb->rip;
+	struct vmcb *vmcb = &svm->vmcb;
+	uint64_t code;
+	unsigned kind;
 	int leave;
 
 	vcpu->gpr[GPR_RAX] = vmcb->rax;
 	vcpu->gpr[GPR_RSP] = vmcb->rsp;
-	vcpu->rip = rip;
+	vcpu->rip = vmcb->rip;
 	vcpu->rflags = vmcb->rflags;
 	vcpu->code_flags = vmcb->cs.attributes;
-	vcpu->exit.code = code;
-	vcpu->exit.kind = EXIT_UNKNOWN;
-	if (__builtin_expect(code < VMEXIT_CODE_COUNT, 1))
-		vcpu->exit.kind = kinds[code];
-	else if (code == VMEXIT_NPF)
-		vcpu->exit.kind = EXIT_NESTED;
-	else if (code == VMEXIT_INVALID)
-		vcpu->exit.kind = EXIT_INVALID;
-	vcpu->exit.length = __builtin_expect(svm->has_nrip, 1) ? (uint8_t)(vmcb->nrip - rip) : length_quick(svm);
 	vmcb->tlb_control = VMCB_TLB_NOTHING;
-	svm->hidden_state_saved = false;
 	if (__builtin_expect((vmcb->exitintinfo & VMCB_EVENT_VALID) != 0, 0))
 		svm_delivery_interrupted(svm);
+	code = vmcb->exitcode;
+	kind = __builtin_expect(code < VMEXIT_CODE_COUNT, 1) ? kinds[code] : kind_find(code);
+	vcpu->exit.kind = (uint8_t)kind;
+	if (svm->has_nrip)
+		vcpu->exit.length = (uint8_t)(vmcb->nrip - vmcb->rip);
+	else if (is_bare_cpuid(svm, kind))
+		vcpu->exit.length = CPUID_LENGTH;
+	else
+		vcpu->exit.length = length_find(svm);
 
 	leave = vcpu_exit(vcpu);
 
 	vmcb->rax = vcpu->gpr[GPR_RAX];
 	vmcb->rsp = vcpu->gpr[GPR_RSP];
 	vmcb->rflags = vcpu->rflags;
-	if (vcpu->rip != rip) {
+	if (vcpu->rip != vmcb->rip) {
 		/* an instruction completed: what STI or MOV SS blocked for its length is over */
 		vmcb->rip = vcpu->rip;
 		vmcb->interrupt_shadow = 0;
@@ -82,7 +116,7 @@ int svm_exit(struct svm_vcpu *svm)
 void svm_run(struct vcpu *vcpu)
 {
 	struct svm_vcpu *svm = svm_vcpu(vcpu);
-	struct vmcb *vmcb = svm->vmcb;
+	struct vmcb *vmcb = &svm->vmcb;
 
 	vmcb->rax = vcpu->gpr[GPR_RAX];
 	vmcb->rsp = vcpu->gpr[GPR_RSP];
@@ -93,7 +127,7 @@ void svm_run(struct vcpu *vcpu)
 
 void svm_decode_detail(struct vcpu *vcpu)
 {
-	const struct vmcb *vmcb = svm_vcpu(vcpu)->vmcb;
+	const struct vmcb *vmcb = &svm_vcpu(vcpu)->vmcb;
 	struct exit_detail *detail = &vcpu->detail;
 	uint64_t info1 = vmcb->exitinfo1, info2 = vmcb->exitinfo2;
 
@@ -122,7 +156,7 @@ void svm_decode_detail(struct vcpu *vcpu)
 		detail->nested.table_walk = info1 & VMCB_NPF_TABLE_WALK;
 		break;
 	case EXIT_EXCEPTION:
-		detail->exception.vector = (uint8_t)(vcpu->exit.code - VMEXIT_EXCEPTION);
+		detail->exception.vector = (uint8_t)(vmcb->exitcode - VMEXIT_EXCEPTION);
 		/* APM vol. 2, "Exception Intercepts" (15.12): the vectors that push an error code */
 		detail->exception.has_error = 0x60227d00u >> detail->exception.vector & 1;
 		detail->exception.error = (uint32_t)info1;

@@ -15,19 +15,22 @@
 
 struct svm_vcpu {
 	struct vcpu vcpu; /* first: svm_enter relies on it */
-	struct vmcb *vmcb;
-	paddr_t vmcb_address;
 	paddr_t host_save;
 	uint8_t *iopm, *msrpm;
 	bool has_nrip;		   /* exits tell the next RIP; without it the field is never written */
 	uint32_t saved_exceptions; /* intercepts as they are outside of a step */
-	/* The vmcb's VMLOAD/VMSAVE part is current; cleared by each entry */
-	bool hidden_state_saved;
+	struct vmcb vmcb __attribute__((aligned(4096)));
 };
 
 static inline struct svm_vcpu *svm_vcpu(struct vcpu *vcpu)
 {
 	return CONTAINER_OF(vcpu, struct svm_vcpu, vcpu);
+}
+
+/* Everything of ours is mapped 1:1, the vCPU included. */
+static inline paddr_t svm_vmcb_address(const struct svm_vcpu *svm)
+{
+	return (uintptr_t)&svm->vmcb;
 }
 
 /* vcpu.c */

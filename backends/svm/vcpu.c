@@ -60,13 +60,12 @@ int svm_vcpu_init(struct vcpu *vcpu)
 
 	svm->iopm = pages_alloc(vm, SVM_IOPM_PAGES, &iopm);
 	svm->msrpm = pages_alloc(vm, SVM_MSRPM_PAGES, &msrpm);
-	svm->vmcb = pages_alloc(vm, 1, &svm->vmcb_address);
 	svm->host_save = page_pool_alloc(vm);
-	if (!svm->iopm || !svm->msrpm || !svm->vmcb || !svm->host_save)
+	if (!svm->iopm || !svm->msrpm || !svm->host_save)
 		return -ENOMEM;
 
 	svm->has_nrip = (vm->caps & BACKEND_CAP_NRIP) != 0;
-	vmcb = svm->vmcb;
+	vmcb = &svm->vmcb;
 	/* what the guest does not have, and what it must not do; nothing else exits unless somebody arms it */
 	vmcb->intercept_1 = VMCB_INTERCEPT1_CPUID | VMCB_INTERCEPT1_IOIO | VMCB_INTERCEPT1_MSR |
 			    VMCB_INTERCEPT1_SHUTDOWN | VMCB_INTERCEPT1_INVLPGA;

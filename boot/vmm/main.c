@@ -23,6 +23,7 @@
 #include "core/exit.h"
 #include "core/plugin.h"
 
+#define VCPU_SIZE_MAX	    8192
 #define FRONTEND_SIZE_MAX   256
 #define FRONTEND_REGION_MAX 4
 
@@ -49,7 +50,7 @@ static struct {
 	struct trap_gate idt[TRAP_COUNT];
 	uint8_t font[SCREEN_FONT_SIZE];
 	bool has_font;
-	uint8_t vcpu[4096] __attribute__((aligned(16)));
+	uint8_t vcpu[VCPU_SIZE_MAX] __attribute__((aligned(4096))); /* a backend may keep whole pages in it */
 } vmm;
 
 static const struct owner core_owner = {.name = "core"};

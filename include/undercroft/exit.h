@@ -66,8 +66,7 @@ typedef enum verdict (*exit_handler_fn)(struct vcpu *vcpu);
 /* What the backend always loads: the header. */
 struct exit_header {
 	uint8_t kind;	/* enum exit_kind */
-	uint8_t length; /* of the instruction in bytes; 0 if the CPU did not tell */
-	uint32_t code;	/* the vendor's own exit code, for the log alone */
+	uint8_t length; /* of the instruction in bytes, for kinds that are instructions */
 };
 
 /* Access bits of a nested fault and of guest memory accesses. */

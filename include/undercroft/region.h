@@ -71,9 +71,6 @@ int region_remove(struct vcpu *vcpu, struct region *region);
 /* Moves a region (a BAR, the APIC page). Errors as region_add; on error the region stays where it was. */
 int region_move(struct vcpu *vcpu, struct region *region, uint64_t start);
 
-/* Puts one page of the base view back to what hidden memory and the regions in it ask for, after it was borrowed. */
-void region_page_restore(struct vcpu *vcpu, gpa_t page);
-
 /* One access by address, split at region ends; what no region covers goes to the hardware. */
 uint64_t region_port_read(struct vcpu *vcpu, uint16_t port, unsigned size);
 void region_port_write(struct vcpu *vcpu, uint16_t port, unsigned size, uint64_t value);

@@ -23,23 +23,40 @@
 #define WORK_LEAVE    0x20u /* run() returns */
 
 /*
- * An access that is let through once, in an overlay view that shows a scratch page instead: hidden memory reads as all
- * ones there, MMIO regions as their read function says. No instruction has to be emulated for it.
+ * An access that is let through once, in an overlay view that shows something else than the trapped page. No
+ * instruction has to be emulated for it. The page is shown for reading first and for writing as soon as the instruction
+ * writes, so that a write is known as one, whatever the CPU reports first.
  */
-#define STEP_EXTRA_MAX 6
+enum step_show {
+	STEP_ONES,    /* all ones, writes are lost: hidden memory */
+	STEP_REGION,  /* what the region's read function says, what is written goes to its write function */
+	STEP_THROUGH, /* the page itself: a neighbour of a region */
+	STEP_COPY,    /* what is there, writes are lost: read-only memory */
+};
+
+/* Further pages an instruction touches: a gather of 16 elements, each across two pages, and its own bytes. */
+#define STEP_EXTRA_MAX 34
+
+struct step_extra {
+	gpa_t page;
+	struct nested_entry before; /* the base's, to be put back */
+};
 
 struct step_state {
 	bool active;
 	bool delivery;	  /* the access happened while an event was being delivered: there is no instruction to step */
 	bool guest_tf;	  /* RFLAGS.TF as the guest had it */
 	bool loads_flags; /* the instruction itself loads RFLAGS: keep the TF it loaded */
-	bool write;
-	uint8_t size;		     /* of the access, for a region */
-	gpa_t gpa;		     /* of the access */
-	struct region *region;	     /* NULL: hidden memory, or a neighbour of a region */
-	uint64_t dr6;		     /* as the guest had it */
-	paddr_t ones, scratch;	     /* a page of all ones and one for regions; from the pool, for good */
-	gpa_t extra[STEP_EXTRA_MAX]; /* further pages the same instruction touched */
+	bool write;	  /* the page at gpa is written */
+	bool ones_written;
+	uint8_t show;	       /* enum step_show */
+	uint16_t size;	       /* of the access, for a region */
+	gpa_t gpa;	       /* of the access */
+	paddr_t shown;	       /* the page that is shown there */
+	struct region *region; /* STEP_REGION only */
+	uint64_t dr6;	       /* as the guest had it */
+	paddr_t ones, scratch; /* a page of all ones and one for regions; from the pool, for good */
+	struct step_extra extra[STEP_EXTRA_MAX];
 	unsigned extra_count;
 	struct nested_view view;
 };
@@ -50,6 +67,7 @@ struct step_state {
  */
 #define EXIT_STATISTICS_MAGIC	0x54534355u /* "UCST" */
 #define EXIT_STATISTICS_VERSION 1
+#define EXIT_STATISTICS_HIDDEN	EXIT_KIND_COUNT /* accesses to hidden memory: not an exit of its own */
 
 struct exit_statistics {
 	uint32_t magic;
@@ -57,7 +75,7 @@ struct exit_statistics {
 	struct {
 		char name[16]; /* padded with zeroes */
 		uint64_t count;
-	} counter[EXIT_KIND_COUNT];
+	} counter[EXIT_KIND_COUNT + 1];
 };
 
 struct vcpu {
@@ -102,21 +120,18 @@ extern const exit_handler_fn exit_defaults[EXIT_KIND_COUNT];
 /* Length of the instruction at RIP when the CPU did not tell; 0 if it cannot be read or is none. */
 unsigned vcpu_insn_length(struct vcpu *vcpu);
 
-/* Moves RIP past the current instruction, as its completion would. */
+/* vcpu_skip_insn() for the rare cases: RIP carries out of its low 16 bits, or TF or RF is set. */
+void vcpu_skip_insn_slow(struct vcpu *vcpu);
+
+/* Moves RIP past the current instruction, as its completion would. The backend has loaded or found out its length. */
 static inline void vcpu_skip_insn(struct vcpu *vcpu)
 {
-	if (__builtin_expect(!vcpu->exit.length, 0)) {
-		vcpu->exit.length = (uint8_t)vcpu_insn_length(vcpu);
-		if (!vcpu->exit.length)
-			vcpu_fatal(vcpu, "the instruction that exited cannot be read");
-	}
-	vcpu->rip = mode_rip_after(vcpu->rip, vcpu->exit.length, vcpu->code_flags & SEG_ATTR_L,
-				   vcpu->code_flags & SEG_ATTR_DB);
-	if (__builtin_expect((vcpu->rflags & (X86_FLAGS_TF | X86_FLAGS_RF)) != 0, 0)) {
-		if (vcpu->rflags & X86_FLAGS_TF)
-			vcpu->work |= WORK_TRAP;
-		vcpu->rflags &= ~(uint64_t)X86_FLAGS_RF;
-	}
+	uint64_t next = vcpu->rip + vcpu->exit.length;
+
+	if (__builtin_expect((next ^ vcpu->rip) >> 16 != 0 || (vcpu->rflags & (X86_FLAGS_TF | X86_FLAGS_RF)) != 0, 0))
+		vcpu_skip_insn_slow(vcpu);
+	else
+		vcpu->rip = next;
 }
 
 /*
@@ -126,21 +141,17 @@ static inline void vcpu_skip_insn(struct vcpu *vcpu)
 static inline int vcpu_exit(struct vcpu *vcpu)
 {
 	unsigned kind = vcpu->exit.kind;
+	enum verdict verdict;
 
 	vcpu->statistics.counter[kind].count++;
-	switch (vcpu->slot[kind](vcpu)) {
-	case VERDICT_SKIP_INSN:
+	verdict = vcpu->slot[kind](vcpu);
+	if (__builtin_expect(verdict == VERDICT_SKIP_INSN, 1))
 		vcpu_skip_insn(vcpu);
-		break;
-	case VERDICT_RESUME:
-		break;
-	case VERDICT_PASS:
-	case VERDICT_FATAL:
-	default:
+	else if (verdict != VERDICT_RESUME)
 		vcpu_fatal(vcpu, "no handler took the exit");
-		break;
-	}
-	return __builtin_expect(vcpu->work == 0, 1) ? 0 : vcpu_work(vcpu);
+	if (__builtin_expect(vcpu->work != 0, 0))
+		return vcpu_work(vcpu);
+	return 0;
 }
 
 #endif

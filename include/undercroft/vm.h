@@ -50,7 +50,6 @@ struct vm {
 	struct nested_view base;
 	struct hidden_range hidden[VM_HIDDEN_MAX];
 	unsigned hidden_count;
-	uint64_t hidden_accesses;
 	struct region_list regions;
 	struct intercept_table intercepts;
 	struct guest_call guest_call[VM_GUEST_CALL_MAX];
