@@ -58,7 +58,7 @@ static __attribute__((noinline)) uint8_t length_find(struct svm_vcpu *svm)
 }
 
 /* The same for CPUID without paging and without prefixes, which is all that firmware and boot loaders execute. */
-static inline bool is_bare_cpuid(const struct svm_vcpu *svm, unsigned kind)
+static inline bool is_bare_cpuid(const struct svm_vcpu *svm, uint64_t kind)
 {
 	const struct vmcb *vmcb = &svm->vmcb;
 	uint32_t at = (uint32_t)(vmcb->cs.base + vmcb->rip);
@@ -67,7 +67,7 @@ static inline bool is_bare_cpuid(const struct svm_vcpu *svm, unsigned kind)
 	       *(const uint8_t *)(uintptr_t)at == CPUID_FIRST_BYTE;
 }
 
-static __attribute__((noinline)) uint8_t kind_find(uint64_t code)
+static __attribute__((noinline)) uint64_t kind_find(uint64_t code)
 {
 	if (code == VMEXIT_NPF)
 		return EXIT_NESTED;
@@ -78,8 +78,7 @@ int svm_exit(struct svm_vcpu *svm)
 {
 	struct vcpu *vcpu = &svm->vcpu;
 	struct vmcb *vmcb = &svm->vmcb;
-	uint64_t code;
-	unsigned kind;
+	uint64_t code, kind;
 	int leave;
 
 	vcpu->gpr[GPR_RAX] = vmcb->rax;
