@@ -7,7 +7,7 @@
 
 #define LOADER_BASE 0x100000
 #define SETUP_BASE  0x200000
-#define SETUP_SIZE  0x180000 /* code, data, the vmm's image and setup's own zeroed memory */
+#define SETUP_SIZE  0x0c0000 /* code, data, the vmm's image and setup's own zeroed memory */
 
 /* Offsets in setup's image header; struct setup_header in boot/setup/setup.h */
 #define SETUP_MAGIC 0x50544553 /* "SETP" */
