@@ -142,12 +142,13 @@ static void metal_reset(struct platform *platform)
 }
 
 /*
- * Counts the TSC over 10 ms of the PIT's channel 2, which no firmware or OS uses for time.
+ * Counts the TSC over 1 ms of the PIT's channel 2, which no firmware or OS uses for time: exact to a thousandth, and
+ * what is timed are bounds of waits.
  * 82C54 datasheet, "Mode 0: Interrupt on Terminal Count"; port 61h bit 0 is its gate, bit 5 its output.
  */
 static uint32_t metal_measure_tsc(void)
 {
-	const uint32_t pit_hz = 1193182, ticks = pit_hz / 100;
+	const uint32_t pit_hz = 1193182, ticks = pit_hz / 1000;
 	uint8_t saved = cpu_in8(0x61);
 	uint64_t start, end;
 
@@ -156,12 +157,13 @@ static uint32_t metal_measure_tsc(void)
 	cpu_out8(0x42, ticks & 0xff);
 	cpu_out8(0x42, ticks >> 8);
 	start = cpu_rdtsc();
-	/* a port read takes about a microsecond: a PIT that does not count ends the loop after a second or so */
+	/* a port read takes about a microsecond, an emulator's less: a PIT that does not count ends the loop in a
+	 * second */
 	for (uint32_t i = 0; i < 1000000 && !(cpu_in8(0x61) & 0x20); i++)
 		continue;
 	end = cpu_rdtsc();
 	cpu_out8(0x61, saved);
-	return (uint32_t)(end - start) / (1000000 / 100);
+	return (uint32_t)((end - start) / 1000);
 }
 
 static const struct platform_ops metal_ops = {

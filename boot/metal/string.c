@@ -5,11 +5,22 @@
 #include <stdint.h>
 #include <string.h>
 
+/* Words first: not every CPU makes more than bytes of a repeated byte. */
+#ifdef __x86_64__
+#define REP_MOVS "rep movsq"
+#define REP_STOS "rep stosq"
+#else
+#define REP_MOVS "rep movsl"
+#define REP_STOS "rep stosl"
+#endif
+
 void *memcpy(void *restrict to, const void *restrict from, size_t length)
 {
+	size_t words = length / sizeof(long), bytes = length % sizeof(long);
 	void *d = to;
 
-	__asm__ volatile("rep movsb" : "+D"(d), "+S"(from), "+c"(length) : : "memory");
+	__asm__ volatile(REP_MOVS : "+D"(d), "+S"(from), "+c"(words) : : "memory");
+	__asm__ volatile("rep movsb" : "+D"(d), "+S"(from), "+c"(bytes) : : "memory");
 	return to;
 }
 
@@ -27,9 +38,12 @@ void *memmove(void *to, const void *from, size_t length)
 
 void *memset(void *to, int byte, size_t length)
 {
+	size_t words = length / sizeof(long), bytes = length % sizeof(long);
+	unsigned long pattern = (unsigned char)byte * (~0ul / 0xff);
 	void *d = to;
 
-	__asm__ volatile("rep stosb" : "+D"(d), "+c"(length) : "a"(byte) : "memory");
+	__asm__ volatile(REP_STOS : "+D"(d), "+c"(words) : "a"(pattern) : "memory");
+	__asm__ volatile("rep stosb" : "+D"(d), "+c"(bytes) : "a"(pattern) : "memory");
 	return to;
 }
 
