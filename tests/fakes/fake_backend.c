@@ -62,7 +62,6 @@ static void fake_run(struct vcpu *vcpu)
 			exit->guest(fake);
 		vcpu->exit.kind = (uint8_t)exit->kind;
 		vcpu->exit.length = exit->length;
-		vcpu->exit.code = exit->code;
 		vcpu->code_flags = fake->seg[SEG_CS].attributes & (SEG_ATTR_L | SEG_ATTR_DB);
 		if (exit->delivery.type != EVENT_NONE) {
 			vcpu->events.delivery = exit->delivery;
@@ -207,10 +206,12 @@ static void fake_step(struct vcpu *vcpu, bool on)
 	struct fake_vcpu *fake = fake_of(vcpu);
 
 	fake->stepping = on;
-	if (on)
+	if (on) {
+		vcpu->rflags |= X86_FLAGS_TF;
 		fake->steps_on++;
-	else
+	} else {
 		fake->steps_off++;
+	}
 }
 
 static void fake_dump(struct vcpu *vcpu)
@@ -315,6 +316,11 @@ __attribute__((weak)) void vcpu_fatal(struct vcpu *vcpu, const char *why)
 	vcpu->fatal = why;
 	fake_of(vcpu)->fatal++;
 	vcpu->work |= WORK_LEAVE;
+}
+
+__attribute__((weak)) void vcpu_skip_insn_slow(struct vcpu *vcpu)
+{
+	vcpu->rip += vcpu->exit.length;
 }
 
 __attribute__((weak)) unsigned vcpu_insn_length(struct vcpu *vcpu)

@@ -30,7 +30,6 @@ struct fake_vcpu;
 struct fake_exit {
 	enum exit_kind kind;
 	uint8_t length;
-	uint32_t code;
 	/* Runs before the exit is delivered: what the guest did until then (registers, memory, RIP). May be NULL. */
 	void (*guest)(struct fake_vcpu *fake);
 	struct exit_detail detail;
