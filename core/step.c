@@ -175,6 +175,9 @@ static enum verdict step_extend(struct vcpu *vcpu, enum step_show show)
 	} else {
 		return VERDICT_FATAL;
 	}
+	/* it starts anew, and what it wrote so far did not happen */
+	if (step->ones_written)
+		memset(page_at(vcpu, step->ones), 0xff, PAGE_SIZE);
 	step_view_refresh(vcpu);
 	return VERDICT_RESUME;
 }
