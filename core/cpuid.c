@@ -27,6 +27,7 @@ static void hide_topology(uint32_t leaf, struct cpuid_regs *regs)
 		break;
 	case CPUID_TOPOLOGY:
 	case CPUID_TOPOLOGY_V2:
+	case CPUID_TOPOLOGY_AMD:
 		/* levels of one logical processor: no bits to shift the APIC id by */
 		if (regs->ecx & 0xff00u) {
 			regs->eax = 0;
@@ -83,6 +84,7 @@ static __attribute__((noinline)) enum verdict filter(struct vcpu *vcpu, uint32_t
 		regs.ecx &= ~(CPUID_EXT_ECX_SVM | CPUID_EXT_ECX_SKINIT);
 		break;
 	case CPUID_SVM:
+	case CPUID_ENCRYPTION: /* the guest's tables cannot ask for it below ours, and encrypted guests need SVM */
 		regs = (struct cpuid_regs){0};
 		break;
 	default:
@@ -98,15 +100,16 @@ static __attribute__((noinline)) enum verdict filter(struct vcpu *vcpu, uint32_t
 }
 
 /* The leaves that filter() looks at lie in two short runs; everything else goes through as it is. */
-#define FILTERED(leaf) (1u << ((leaf)&31u))
+#define FILTERED(leaf) (1ull << ((leaf)&63u))
 #define FILTERED_ANY                                                                                                \
 	(FILTERED(CPUID_FEATURES) | FILTERED(CPUID_CACHE) | FILTERED(CPUID_STRUCTURED) | FILTERED(CPUID_TOPOLOGY) | \
 	 FILTERED(CPUID_TOPOLOGY_V2) | FILTERED(CPUID_EXT_FEATURES) | FILTERED(CPUID_SIZES) | FILTERED(CPUID_SVM) | \
-	 FILTERED(CPUID_CACHE_AMD) | FILTERED(CPUID_NODE_AMD))
+	 FILTERED(CPUID_CACHE_AMD) | FILTERED(CPUID_NODE_AMD) | FILTERED(CPUID_ENCRYPTION) |                        \
+	 FILTERED(CPUID_TOPOLOGY_AMD))
 
 static inline bool is_filtered(uint32_t leaf)
 {
-	return !(leaf & 0x7fffffe0u) && FILTERED_ANY >> (leaf & 31u) & 1;
+	return !(leaf & 0x7fffffc0u) && FILTERED_ANY >> (leaf & 63u) & 1;
 }
 
 enum verdict exit_cpuid(struct vcpu *vcpu)
