@@ -37,6 +37,13 @@ static enum verdict exit_shutdown(struct vcpu *vcpu)
 	return VERDICT_RESUME;
 }
 
+/* The caches hold our memory, too: it is written back before they are emptied. */
+static enum verdict exit_invd(struct vcpu *vcpu)
+{
+	vcpu->vm->platform->ops->cache_flush(vcpu->vm->platform);
+	return VERDICT_SKIP_INSN;
+}
+
 static enum verdict exit_invalid(struct vcpu *vcpu)
 {
 	vcpu_fatal(vcpu, "the CPU refused the guest's state");
@@ -62,6 +69,7 @@ const exit_handler_fn exit_defaults[EXIT_KIND_COUNT] = {
 	[EXIT_INTR] = exit_unexpected,
 	[EXIT_WINDOW] = exit_unexpected,
 	[EXIT_INVALID] = exit_invalid,
+	[EXIT_INVD] = exit_invd,
 	[EXIT_UNKNOWN] = exit_unexpected,
 };
 

@@ -24,6 +24,7 @@ static const uint8_t kinds[VMEXIT_CODE_COUNT] = {
 	[VMEXIT_MSR] = EXIT_MSR,
 	[VMEXIT_SHUTDOWN] = EXIT_SHUTDOWN,
 	[VMEXIT_VMMCALL] = EXIT_HYPERCALL,
+	[VMEXIT_INVD] = EXIT_INVD,
 	[VMEXIT_INVLPGA] = EXIT_VIRT_INSN,
 	[VMEXIT_VMRUN] = EXIT_VIRT_INSN,
 	[VMEXIT_VMLOAD... VMEXIT_SKINIT] = EXIT_VIRT_INSN,
@@ -46,6 +47,7 @@ static __attribute__((noinline)) uint8_t length_find(struct svm_vcpu *svm)
 					   vmcb->efer);
 		break;
 	case EXIT_HYPERCALL:
+	case EXIT_INVD:
 		break;
 	default:
 		return 0; /* not an instruction, or EXITINFO2 tells */

@@ -109,6 +109,12 @@ static void metal_cpuid(struct platform *platform, uint32_t leaf, uint32_t suble
 			 : "a"(leaf), "c"(subleaf));
 }
 
+static void metal_cache_flush(struct platform *platform)
+{
+	(void)platform;
+	__asm__ volatile("wbinvd" : : : "memory");
+}
+
 static uint64_t metal_now_us(struct platform *platform)
 {
 	return cpu_rdtsc() / CONTAINER_OF(platform, struct metal, platform)->tsc_mhz;
@@ -175,6 +181,7 @@ static const struct platform_ops metal_ops = {
 	.msr_read = metal_msr_read,
 	.msr_write = metal_msr_write,
 	.cpuid = metal_cpuid,
+	.cache_flush = metal_cache_flush,
 	.now_us = metal_now_us,
 	.halt = metal_halt,
 	.reset = metal_reset,

@@ -26,6 +26,7 @@ struct vcpu;
  * INTR        an external interrupt arrived
  * WINDOW      the guest can take an interrupt now
  * INVALID     the CPU refused to enter the guest
+ * INVD        INVD executed
  */
 #define EXIT_KINDS(X)             \
 	X(UNKNOWN, "unknown")     \
@@ -40,7 +41,8 @@ struct vcpu;
 	X(NMI, "nmi")             \
 	X(INTR, "intr")           \
 	X(WINDOW, "window")       \
-	X(INVALID, "invalid")
+	X(INVALID, "invalid")     \
+	X(INVD, "invd")
 
 enum exit_kind {
 #define X(symbol, name) EXIT_##symbol,

@@ -35,6 +35,9 @@ struct platform_ops {
 
 	void (*cpuid)(struct platform *platform, uint32_t leaf, uint32_t subleaf, struct cpuid_regs *out);
 
+	/* Writes this CPU's caches back to memory and empties them. */
+	void (*cache_flush)(struct platform *platform);
+
 	/* Microseconds since some fixed moment; never goes backwards. Bounds every wait. */
 	uint64_t (*now_us)(struct platform *platform);
 

@@ -178,6 +178,11 @@ static void fake_cpuid(struct platform *platform, uint32_t leaf, uint32_t sublea
 	*out = found != NULL ? found->regs : (struct cpuid_regs){0};
 }
 
+static void fake_cache_flush(struct platform *platform)
+{
+	fake_of(platform)->cache_flushes++;
+}
+
 static uint64_t fake_now_us(struct platform *platform)
 {
 	return fake_of(platform)->clock_us++;
@@ -210,6 +215,7 @@ static const struct platform_ops fake_platform_ops = {
 	.msr_read = fake_msr_read,
 	.msr_write = fake_msr_write,
 	.cpuid = fake_cpuid,
+	.cache_flush = fake_cache_flush,
 	.now_us = fake_now_us,
 	.halt = fake_halt,
 	.reset = fake_reset,
