@@ -126,6 +126,16 @@ void svm_run(struct vcpu *vcpu)
 	svm_enter(svm);
 }
 
+/* From the next RIP, unless that has wrapped around. */
+static void io_length_find(struct vcpu *vcpu, uint64_t next)
+{
+	uint64_t length = next - vcpu->rip;
+
+	vcpu->exit.length = (uint8_t)(length - 1 < INSN_LENGTH_MAX ? length : vcpu_insn_length(vcpu));
+	if (!vcpu->exit.length)
+		vcpu_fatal(vcpu, "the instruction that exited cannot be read");
+}
+
 void svm_decode_detail(struct vcpu *vcpu)
 {
 	const struct vmcb *vmcb = &svm_vcpu(vcpu)->vmcb;
@@ -145,8 +155,8 @@ void svm_decode_detail(struct vcpu *vcpu)
 		detail->io.string = info1 & VMCB_IOIO_STRING;
 		detail->io.rep = info1 & VMCB_IOIO_REP;
 		/* EXITINFO2 is the next RIP on every CPU: APM vol. 2, "IOIO Intercepts" (15.10.2) */
-		if (!vcpu->exit.length && info2 - vcpu->rip <= 15)
-			vcpu->exit.length = (uint8_t)(info2 - vcpu->rip);
+		if (!vcpu->exit.length)
+			io_length_find(vcpu, info2);
 		break;
 	case EXIT_NESTED:
 		detail->nested.gpa = info2;
