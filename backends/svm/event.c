@@ -5,9 +5,11 @@
  */
 #include "backends/svm/svm.h"
 
-#define VECTOR_BP 3
-#define VECTOR_OF 4
-#define VECTOR_PF 14
+#define VECTOR_NMI	      2
+#define VECTOR_BP	      3
+#define VECTOR_OF	      4
+#define VECTOR_PF	      14
+#define VECTOR_EXCEPTION_LAST 31
 
 void svm_inject(struct vcpu *vcpu, const struct event *event)
 {
@@ -47,6 +49,16 @@ void svm_inject(struct vcpu *vcpu, const struct event *event)
 	vmcb->eventinj = raw | (uint64_t)type << VMCB_EVENT_TYPE_SHIFT;
 }
 
+/* QEMU's TCG calls external interrupts and NMIs exceptions, too; exceptions have neither vector 2 nor one above 31. */
+static enum event_type exception_type(uint8_t vector)
+{
+	if (vector == VECTOR_NMI)
+		return EVENT_NMI;
+	if (vector > VECTOR_EXCEPTION_LAST)
+		return EVENT_INTR;
+	return vector == VECTOR_BP || vector == VECTOR_OF ? EVENT_SOFT_EXCEPT : EVENT_EXCEPTION;
+}
+
 void svm_delivery_interrupted(struct svm_vcpu *svm)
 {
 	uint64_t raw = svm->vmcb.exitintinfo;
@@ -58,8 +70,7 @@ void svm_delivery_interrupted(struct svm_vcpu *svm)
 		event->type = EVENT_NMI;
 		break;
 	case VMCB_EVENT_TYPE_EXCEPT:
-		event->type =
-			event->vector == VECTOR_BP || event->vector == VECTOR_OF ? EVENT_SOFT_EXCEPT : EVENT_EXCEPTION;
+		event->type = exception_type(event->vector);
 		break;
 	case VMCB_EVENT_TYPE_SOFT:
 		event->type = EVENT_SOFT_INTR;
