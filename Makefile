@@ -209,14 +209,11 @@ $(O)/setup.bin: $(O)/setup.elf
 	$(Q)$(OBJCOPY) -O binary $< $@
 LDFLAGS_setup += -L/usr/lib/x86_64-linux-gnu
 
-$(O)/setup.bin.gz: $(O)/setup.bin
-	$(Q)gzip -9nc $< > $@
-
-$(O)/loader/boot/loader/image.o: $(O)/setup.bin.gz
-EXTRA_loader := -DSETUP_PACKED='"$(O)/setup.bin.gz"'
+$(O)/loader/boot/loader/image.o: $(O)/setup.bin
+EXTRA_loader := -DSETUP_BIN='"$(O)/setup.bin"'
 $(O)/undercroft.elf: $(O)/loader/loader.lds $(objects-loader)
 	$(call say,LD,$@)
-	$(Q)$(LD) $(LDFLAGS_loader) -T $< -o $@ $(objects-loader)
+	$(Q)$(LD) $(LDFLAGS_loader) -s -T $< -o $@ $(objects-loader)
 	$(Q)grub-file --is-x86-multiboot $@
 
 .PHONY: image
