@@ -111,7 +111,7 @@ void vcpu_state_set(struct vcpu *vcpu, const struct guest_state *state);
 /* Nothing sensible can follow: run() returns and its caller shows why (a string that stays) with vcpu_dump(). */
 void vcpu_fatal(struct vcpu *vcpu, const char *why);
 
-/* Logs every register, the code bytes at RIP and what the backend knows. */
+/* Logs what the backend knows, every register, the code bytes at RIP and, as the last line, where it is and why. */
 void vcpu_dump(struct vcpu *vcpu);
 
 /* The default handler of each exit kind. */
