@@ -266,7 +266,7 @@ $(foreach f,$(fuzzers),$(eval $(call fuzz_rule,$(f))))
 units: $(addprefix $(O)/unit/,$(units))
 check-unit: units
 	$(Q)tests/unit/run --summary $(O)/unit.summary $(addprefix $(O)/unit/,$(sort $(units)))
-check-machine: $(O)/undercroft.img
+check-machine: $(O)/undercroft.img guests
 	$(Q)tests/machine/run --out $(O) $(if $(K),-k '$(K)') --summary $(O)/machine.summary
 check-all: units $(addprefix $(O)/fuzz-,$(fuzzers)) $(O)/undercroft.img
 	$(Q)tools/check $(O) $(sort $(units)) -- $(sort $(fuzzers))
