@@ -19,6 +19,9 @@ struct svm_vcpu {
 	uint8_t *iopm, *msrpm;
 	bool has_nrip;		   /* exits tell the next RIP; without it the field is never written */
 	uint32_t saved_exceptions; /* intercepts as they are outside of a step */
+	/* The software event injected last: its instruction, and how many exits there had been (0: none yet) */
+	uint64_t soft_exits, soft_rip;
+	uint8_t soft_length;
 	struct vmcb vmcb __attribute__((aligned(4096)));
 };
 
