@@ -44,7 +44,7 @@ help:
 	'make image          $(O)/undercroft.img for a USB stick' \
 	'make menuconfig     choose backends, links and plugins (also nconfig, X_defconfig, olddefconfig, savedefconfig)' \
 	'make bench          count instructions, write docs/PERFORMANCE.md' \
-	'make lint           style, layering and formatting' \
+	'make lint           formatting, layering, and that clang builds everything' \
 	'make fuzz           all fuzzers (SECONDS_EACH=60)' \
 	'make format         clang-format the tree' \
 	'make deps           install what building and testing need' \
@@ -273,6 +273,7 @@ check-all: units $(addprefix $(O)/fuzz-,$(fuzzers)) $(O)/undercroft.img
 fuzz: $(addprefix $(O)/fuzz-,$(fuzzers))
 	$(Q)tools/fuzz $(O) $(or $(SECONDS_EACH),60) $(sort $(fuzzers))
 lint: $(O)/undercroft.elf
+	$(Q)$(MAKE) CC=clang O=$(O)/clang DEPS=$(DEPS) $(O)/clang/undercroft.elf units guests
 	$(Q)tools/lint --self-test
 	$(Q)tools/lint --out $(O)
 format:

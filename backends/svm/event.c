@@ -84,7 +84,7 @@ void svm_delivery_interrupted(struct svm_vcpu *svm)
 		event->type = EVENT_NMI;
 		break;
 	case VMCB_EVENT_TYPE_EXCEPT:
-		event->type = exception_type(event->vector);
+		event->type = (uint8_t)exception_type(event->vector);
 		break;
 	case VMCB_EVENT_TYPE_SOFT:
 		event->type = EVENT_SOFT_INTR;
