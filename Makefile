@@ -20,6 +20,8 @@ endif
 LD      := ld
 OBJCOPY := objcopy
 DEPS    := $(O)/deps
+# for the tools: what tools/deps brought may be out of tree
+export UNDERCROFT_DEPS = $(abspath $(DEPS))
 V       ?= 0
 ifeq ($(V),1)
 Q   :=
