@@ -270,7 +270,7 @@ check-unit: units
 	$(Q)tests/unit/run --summary $(O)/unit.summary $(addprefix $(O)/unit/,$(sort $(units)))
 check-machine: $(O)/undercroft.img guests
 	$(Q)tests/machine/run --out $(O) $(if $(K),-k '$(K)') --summary $(O)/machine.summary
-check-all: units $(addprefix $(O)/fuzz-,$(fuzzers)) $(O)/undercroft.img
+check-all: units $(addprefix $(O)/fuzz-,$(fuzzers)) $(O)/undercroft.img guests
 	$(Q)tools/check $(O) $(sort $(units)) -- $(sort $(fuzzers))
 fuzz: $(addprefix $(O)/fuzz-,$(fuzzers))
 	$(Q)tools/fuzz $(O) $(or $(SECONDS_EACH),60) $(sort $(fuzzers))
