@@ -65,6 +65,7 @@ int svm_vcpu_init(struct vcpu *vcpu)
 		return -ENOMEM;
 
 	svm->has_nrip = (vm->caps & BACKEND_CAP_NRIP) != 0;
+	svm->cpuid_linear = UINT64_MAX; /* no instruction of two bytes is there */
 	vmcb = &svm->vmcb;
 	/* what the guest does not have, and what it must not do; nothing else exits unless somebody arms it */
 	vmcb->intercept_1 = VMCB_INTERCEPT1_CPUID | VMCB_INTERCEPT1_IOIO | VMCB_INTERCEPT1_MSR |

@@ -76,14 +76,16 @@ static void test_virtualisation_hidden(void **state)
 
 static void test_osxsave_is_the_guests(void **state)
 {
-	struct cpuid_regs none = {0, 0, 0, 0};
+	struct cpuid_regs none = {0, 0, 0, 0}, xsave = {.ecx = 1u << 26};
 
 	(void)state;
 	fake->reg[REG_CR4] = CR4_OSXSAVE;
-	assert_int_equal(filtered(CPUID_FEATURES, 0, none).ecx, 1u << 27);
-	assert_int_equal(filtered(CPUID_STRUCTURED, 0, none).ecx, 0);
-	fake->reg[REG_CR4] = ~(uint64_t)CR4_OSXSAVE;
+	assert_int_equal(filtered(CPUID_FEATURES, 0, xsave).ecx, 1u << 26 | 1u << 27);
+	assert_int_equal(filtered(CPUID_STRUCTURED, 0, xsave).ecx, xsave.ecx);
+	/* CR4 cannot have it on where XSAVE does not exist */
 	assert_int_equal(filtered(CPUID_FEATURES, 0, none).ecx, 0);
+	fake->reg[REG_CR4] = ~(uint64_t)CR4_OSXSAVE;
+	assert_int_equal(filtered(CPUID_FEATURES, 0, xsave).ecx, xsave.ecx);
 }
 
 static void test_ospke_is_the_guests(void **state)
