@@ -280,6 +280,14 @@ static void test_address_sizes(void **state)
 	STRING(1, false, "\x6e");
 	assert_int_equal(device.out, 0xb1);
 	assert_true(vcpu->gpr[GPR_RSI] == 0x18001);
+	/* nor is 32-bit code in long mode */
+	fake->seg[SEG_CS].attributes &= (uint16_t)~SEG_ATTR_L;
+	spine_long64(&spine);
+	fake->seg[SEG_CS].attributes &= (uint16_t)~SEG_ATTR_L;
+	vcpu->gpr[GPR_RSI] = 0x1111111100018000;
+	STRING(1, false, "\x6e");
+	assert_int_equal(device.out, 0xb1);
+	assert_true(vcpu->gpr[GPR_RSI] == 0x18001);
 	/* 64-bit code; 67 makes it 32 */
 	fake->seg[SEG_CS].attributes &= (uint16_t)~SEG_ATTR_DB;
 	spine_long64(&spine);
@@ -303,6 +311,7 @@ static void test_rep(void **state)
 	STRING(1, false, "\xf3\x6e");
 	assert_int_equal(vcpu->rip, SPINE_CODE);
 	assert_int_equal(vcpu->gpr[GPR_RCX], 0x10002);
+	assert_null(spine_injected(&spine));
 	STRING(1, false, "\xf3\x6e");
 	assert_int_equal(vcpu->rip, SPINE_CODE);
 	STRING(1, false, "\xf3\x6e");

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include <undercroft/machine.h>
 #include <x86/cpuid.h>
@@ -638,6 +639,8 @@ static void test_efer_hides_svme(void **state)
 /* What the CPU keeps: what is there is saved before one of them changes, and loaded afterwards. */
 static void test_hidden_state(void **state)
 {
+	struct segment segment;
+
 	(void)state;
 	cpu.hidden.lstar = 0x1111;
 	cpu.hidden.star = 0x2222;
@@ -652,9 +655,27 @@ static void test_hidden_state(void **state)
 	cpu.hidden.kernel_gs_base = 0x4444;
 	leave_with(VMEXIT_NPF);
 	assert_int_equal(ops->reg_get(vcpu, REG_KERNEL_GS_BASE), 0x4444);
+	/* so with segments */
+	cpu.hidden.gs.base = 0x5555;
+	cpu.hidden.ldtr.selector = 0x48;
+	ops->seg_get(vcpu, SEG_GS, &segment);
+	assert_int_equal(segment.base, 0x5555);
+	cpu.hidden.gs.base = 0x6666;
+	ops->seg_set(vcpu, SEG_FS, &segment);
+	assert_int_equal(cpu.hidden.fs.base, 0x5555);
+	assert_int_equal(cpu.hidden.gs.base, 0x6666);
+	assert_int_equal(cpu.hidden.ldtr.selector, 0x48);
+	assert_int_equal(cpu.hidden.lstar, 0x3333);
 	/* what lies in the VMCB costs neither */
 	cpu.loads = cpu.saves = 0;
-	ops->reg_set(vcpu, REG_CR3, ops->reg_get(vcpu, REG_CR0));
+	for (unsigned i = 0; i < REG_COUNT; i++) {
+		if (i < REG_STAR || i > REG_SYSENTER_EIP)
+			ops->reg_set(vcpu, (enum reg)i, ops->reg_get(vcpu, (enum reg)i));
+	}
+	for (unsigned i = SEG_ES; i <= SEG_DS; i++) {
+		ops->seg_get(vcpu, (enum seg)i, &segment);
+		ops->seg_set(vcpu, (enum seg)i, &segment);
+	}
 	assert_int_equal(cpu.loads + cpu.saves, 0);
 }
 
@@ -733,6 +754,7 @@ static void test_msr_map(void **state)
 	/* neighbours stay */
 	assert_int_equal(ops->intercept(vcpu, INTERCEPT_MSR_READ, 0x10, true), 0);
 	assert_int_equal(ops->intercept(vcpu, INTERCEPT_MSR_WRITE, 0x10, true), 0);
+	assert_int_equal(svm->msrpm[4], 3);
 	assert_int_equal(ops->intercept(vcpu, INTERCEPT_MSR_READ, 0x10, false), 0);
 	assert_int_equal(svm->msrpm[4], 2);
 }
@@ -773,13 +795,14 @@ static void test_step(void **state)
 
 	(void)state;
 	vcpu->rflags = X86_FLAGS_FIXED;
+	vmcb->v_intr = 0x105;
 	assert_int_equal(ops->intercept(vcpu, INTERCEPT_EXCEPTION, 14, true), 0);
 	vcpu->step.active = true;
 	ops->step(vcpu, true);
 	assert_int_equal(vcpu->rflags, X86_FLAGS_FIXED | X86_FLAGS_TF);
 	assert_int_equal(vmcb->intercept_exceptions, 0xffffffff);
 	assert_int_equal(vmcb->intercept_1, intercepts | 1u << 1);
-	assert_int_equal(vmcb->v_intr, 1u << 24);
+	assert_int_equal(vmcb->v_intr, 1u << 24 | 0x105);
 	/* what is armed meanwhile counts from the end on */
 	assert_int_equal(ops->intercept(vcpu, INTERCEPT_EXCEPTION, 3, true), 0);
 	assert_int_equal(ops->intercept(vcpu, INTERCEPT_EXCEPTION, 14, false), 0);
@@ -788,7 +811,7 @@ static void test_step(void **state)
 	ops->step(vcpu, false);
 	assert_int_equal(vmcb->intercept_exceptions, 1u << 3);
 	assert_int_equal(vmcb->intercept_1, intercepts);
-	assert_int_equal(vmcb->v_intr, 0);
+	assert_int_equal(vmcb->v_intr, 0x105);
 }
 
 /* --- event.c --- */
@@ -899,6 +922,59 @@ static void test_delivery_exits_again(void **state)
 	vcpu->slot[EXIT_NESTED] = handler;
 	leave_with(VMEXIT_NPF);
 	assert_int_equal(vmcb->eventinj, 0);
+}
+
+/* Where the instruction pointer of a software event goes at the end of 64 KiB, and what was to do stays so. */
+static void test_inject_wraps(void **state)
+{
+	const struct event event = {.type = EVENT_SOFT_INTR, .vector = 0x80, .length = 2};
+
+	(void)state;
+	vcpu->code_flags = 0;
+	vcpu->rip = 0xfffe;
+	ops->inject(vcpu, &event);
+	assert_int_equal(vcpu->rip, 0);
+	vcpu->code_flags = SEG_ATTR_DB;
+	vcpu->rip = 0xfffe;
+	ops->inject(vcpu, &event);
+	assert_int_equal(vcpu->rip, 0x10000);
+	vcpu->work = WORK_VIEW;
+	vmcb->exitintinfo = 0x80000020;
+	svm_delivery_interrupted(svm);
+	assert_int_equal(vcpu->work, WORK_VIEW | WORK_DELIVERY | WORK_EVENT);
+}
+
+/*
+ * CPUID without prefixes is recognised in memory that is ours to read. The fakes' memory has one with a prefix at the
+ * same place, which tells the two ways apart.
+ */
+static void test_length_of_bare_cpuid(void **state)
+{
+	const uint64_t address = 0x20000;
+	uint8_t *page = mmap((void *)address, PAGE_SIZE, PROT_READ | PROT_WRITE,
+			     MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+
+	(void)state;
+	if (page == MAP_FAILED)
+		skip();
+	memcpy(fake_memory_at(&fake.platform, address, 3), "\x66\x0f\xa2", 3);
+	memcpy(page, "\x0f\xa2", 2);
+	vmcb->cs.base = address;
+	vmcb->rip = 0;
+	leave_with(VMEXIT_CPUID);
+	assert_int_equal(handled_length, 3);
+	fake.vm.direct_limit = address;
+	leave_with(VMEXIT_CPUID);
+	assert_int_equal(handled_length, 3);
+	fake.vm.direct_limit = address + PAGE_SIZE;
+	leave_with(VMEXIT_CPUID);
+	assert_int_equal(handled_length, 2);
+	leave_with(VMEXIT_MSR);
+	assert_int_equal(handled_length, 2);
+	page[0] = 0x66;
+	leave_with(VMEXIT_CPUID);
+	assert_int_equal(handled_length, 3);
+	munmap(page, PAGE_SIZE);
 }
 
 /* --- nested.c --- */
@@ -1023,6 +1099,8 @@ int main(void)
 		TEST(test_nested_absent),
 		TEST(test_nested_activate),
 		TEST(test_dump),
+		TEST(test_inject_wraps),
+		TEST(test_length_of_bare_cpuid),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
