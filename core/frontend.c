@@ -5,20 +5,30 @@
 #include <string.h>
 
 #include <undercroft/frontend.h>
+#include <undercroft/platform.h>
 
-static void frontend_sink_write(struct log_sink *sink, const char *text, size_t length)
+static void frontend_sink_write(struct log_sink *base, const char *text, size_t length)
 {
-	struct frontend *frontend = CONTAINER_OF(sink, struct frontend_sink, sink)->frontend;
+	struct frontend_sink *sink = CONTAINER_OF(base, struct frontend_sink, sink);
+	struct frontend *frontend = sink->frontend;
+	struct platform *platform = frontend->platform;
+	uint64_t moved_us = 0;
 
 	if (frontend->ops->recover(frontend))
 		return;
+	if (sink->patience_us)
+		moved_us = platform->ops->now_us(platform);
 	while (length) {
 		size_t sent = frontend->ops->write(frontend, text, length);
 
-		if (!sent)
-			return;
 		text += sent;
 		length -= sent;
+		if (!sent && (!sink->patience_us || platform->ops->now_us(platform) - moved_us >= sink->patience_us)) {
+			sink->patience_us = 0;
+			return;
+		}
+		if (sent && sink->patience_us)
+			moved_us = platform->ops->now_us(platform);
 	}
 }
 

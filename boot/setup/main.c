@@ -63,6 +63,7 @@ static _Noreturn void boot_without(const char *why, const char *cure)
 		config_defaults(&setup.config);
 		log_frontend_open(&setup.config.log);
 	}
+	setup.link.patience_us = FRONTEND_LAST_WORDS_US;
 	log_printf(&setup.log, "undercroft: cannot start: %s\n", why);
 	if (cure)
 		log_printf(&setup.log, "undercroft: %s\n", cure);

@@ -58,6 +58,7 @@ static void fatal_screen(void)
 	screen_init(&vmm.screen, &vmm.machine.framebuffer, vmm.has_font ? vmm.font : NULL);
 	screen_take(&vmm.screen);
 	log_sink_add(&vmm.log, &vmm.screen.sink);
+	vmm.link.patience_us = FRONTEND_LAST_WORDS_US;
 	log_printf(&vmm.log, "Undercroft " UNDERCROFT_VERSION " stopped the machine.\n");
 }
 

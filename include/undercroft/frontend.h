@@ -62,7 +62,12 @@ struct frontend {
 struct frontend_sink {
 	struct log_sink sink; /* first */
 	struct frontend *frontend;
+	uint64_t patience_us; /* how long to wait for a listener that takes nothing; 0 (also after that time): not at
+				 all */
 };
+
+/* For what is said when nobody has anything else to do than to listen. */
+#define FRONTEND_LAST_WORDS_US 2000000u
 
 void frontend_sink_init(struct frontend_sink *sink, struct frontend *frontend);
 

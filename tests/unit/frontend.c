@@ -12,6 +12,7 @@
 
 #include <undercroft/errno.h>
 #include <undercroft/frontend.h>
+#include <undercroft/platform.h>
 
 struct slow_frontend {
 	struct frontend frontend; /* first */
@@ -84,6 +85,53 @@ static void test_sink_of_lost_device(void **state)
 	assert_int_equal(slow.length, 0);
 }
 
+/* A listener that takes nothing until a time; each look at the clock takes 10 us. */
+static uint64_t clock_us, listens_us;
+
+static uint64_t clock_now(struct platform *platform)
+{
+	(void)platform;
+	return clock_us += 10;
+}
+
+static size_t late_write(struct frontend *frontend, const void *data, size_t length)
+{
+	return clock_us < listens_us ? 0 : slow_write(frontend, data, length);
+}
+
+static void test_sink_is_patient(void **state)
+{
+	static const struct platform_ops platform_ops = {.now_us = clock_now};
+	static const struct frontend_ops late_ops = {.name = "late", .write = late_write, .recover = slow_recover};
+	struct platform platform = {.ops = &platform_ops};
+	struct slow_frontend slow = {
+		.frontend = {.ops = &late_ops, .platform = &platform},
+		.piece = 3,
+		.room = sizeof(slow.got),
+	};
+	struct frontend_sink sink;
+
+	(void)state;
+	frontend_sink_init(&sink, &slow.frontend);
+	clock_us = 0;
+	listens_us = 900;
+	sink.patience_us = 1000;
+	sink.sink.write(&sink.sink, "ten bytes!", 10);
+	assert_memory_equal(slow.got, "ten bytes!", 10);
+	assert_int_equal(sink.patience_us, 1000);
+
+	/* nobody listens: waited for once */
+	slow.length = 0;
+	listens_us = ~0ull;
+	clock_us = 0;
+	sink.sink.write(&sink.sink, "ten bytes!", 10);
+	assert_int_equal(slow.length, 0);
+	assert_in_range(clock_us, 1000, 1100);
+	clock_us = 0;
+	sink.sink.write(&sink.sink, "ten bytes!", 10);
+	assert_int_equal(clock_us, 0);
+}
+
 static void test_find(void **state)
 {
 	const struct frontend_ops *const set[] = {&other_ops, &slow_ops};
@@ -101,6 +149,7 @@ int main(void)
 		cmocka_unit_test(test_sink_writes_all),
 		cmocka_unit_test(test_sink_gives_up),
 		cmocka_unit_test(test_sink_of_lost_device),
+		cmocka_unit_test(test_sink_is_patient),
 		cmocka_unit_test(test_find),
 	};
 
