@@ -37,6 +37,22 @@ static enum verdict exit_shutdown(struct vcpu *vcpu)
 	return VERDICT_RESUME;
 }
 
+/* INIT restarts a CPU and keeps memory; of a PC with one CPU, whoever sends it wants the machine reset. */
+static enum verdict exit_init(struct vcpu *vcpu)
+{
+	log_printf(vcpu->vm->log, "undercroft: the CPU received an INIT; resetting the machine\n");
+	vcpu->vm->platform->ops->reset(vcpu->vm->platform);
+	vcpu_fatal(vcpu, "the machine did not reset");
+	return VERDICT_RESUME;
+}
+
+/* Without writing back, the caches would lose what we wrote. */
+static enum verdict exit_invd(struct vcpu *vcpu)
+{
+	vcpu->vm->platform->ops->cache_flush(vcpu->vm->platform);
+	return VERDICT_SKIP_INSN;
+}
+
 static enum verdict exit_invalid(struct vcpu *vcpu)
 {
 	vcpu_fatal(vcpu, "the CPU refused the guest's state");
@@ -59,9 +75,13 @@ const exit_handler_fn exit_defaults[EXIT_KIND_COUNT] = {
 	[EXIT_SHUTDOWN] = exit_shutdown,
 	[EXIT_EXCEPTION] = exit_exception,
 	[EXIT_NMI] = exit_nmi,
-	[EXIT_INTR] = exit_unexpected,
+	[EXIT_INTR] = exit_intr,
 	[EXIT_WINDOW] = exit_unexpected,
 	[EXIT_INVALID] = exit_invalid,
+	[EXIT_CR] = exit_cr,
+	[EXIT_XSETBV] = exit_xsetbv,
+	[EXIT_INVD] = exit_invd,
+	[EXIT_INIT] = exit_init,
 	[EXIT_UNKNOWN] = exit_unexpected,
 };
 

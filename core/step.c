@@ -337,3 +337,12 @@ enum verdict exit_nmi(struct vcpu *vcpu)
 	step_end(vcpu, false);
 	return VERDICT_RESUME;
 }
+
+/* As with an NMI: the guest takes the interrupt, and the instruction tries again behind it. */
+enum verdict exit_intr(struct vcpu *vcpu)
+{
+	if (!vcpu->step.active)
+		return VERDICT_FATAL;
+	step_end(vcpu, false);
+	return VERDICT_RESUME;
+}

@@ -33,6 +33,12 @@ struct platform_ops {
 	int (*msr_read)(struct platform *platform, uint32_t index, uint64_t *value);
 	int (*msr_write)(struct platform *platform, uint32_t index, uint64_t value);
 
+	/* XSETBV of an extended control register. -EFAULT if the CPU raised #GP. */
+	int (*xcr_write)(struct platform *platform, uint32_t index, uint64_t value);
+
+	/* WBINVD. */
+	void (*cache_flush)(struct platform *platform);
+
 	void (*cpuid)(struct platform *platform, uint32_t leaf, uint32_t subleaf, struct cpuid_regs *out);
 
 	/* Microseconds since some fixed moment; never goes backwards. Bounds every wait. */

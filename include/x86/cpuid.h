@@ -10,6 +10,7 @@
 #define CPUID_CACHE	   0x00000004u
 #define CPUID_STRUCTURED   0x00000007u
 #define CPUID_TOPOLOGY	   0x0000000bu
+#define CPUID_XSAVE	   0x0000000du
 #define CPUID_TOPOLOGY_V2  0x0000001fu
 #define CPUID_EXT_MAX	   0x80000000u
 #define CPUID_EXT_FEATURES 0x80000001u
@@ -21,6 +22,7 @@
 #define CPUID_1_ECX_VMX	    (1u << 5)
 #define CPUID_1_ECX_SMX	    (1u << 6)
 #define CPUID_1_ECX_X2APIC  (1u << 21)
+#define CPUID_1_ECX_XSAVE   (1u << 26)
 #define CPUID_1_ECX_OSXSAVE (1u << 27)
 #define CPUID_1_EDX_MTRR    (1u << 12)
 #define CPUID_1_EDX_PAT	    (1u << 16)
