@@ -20,6 +20,8 @@ endif
 LD      := ld
 OBJCOPY := objcopy
 DEPS    := $(O)/deps
+# for the tools: what tools/deps brought may be out of tree
+export UNDERCROFT_DEPS = $(abspath $(DEPS))
 V       ?= 0
 ifeq ($(V),1)
 Q   :=
@@ -44,7 +46,7 @@ help:
 	'make image          $(O)/undercroft.img for a USB stick' \
 	'make menuconfig     choose backends, links and plugins (also nconfig, X_defconfig, olddefconfig, savedefconfig)' \
 	'make bench          count instructions, write docs/PERFORMANCE.md' \
-	'make lint           style, layering and formatting' \
+	'make lint           formatting, layering, and that clang builds everything' \
 	'make fuzz           all fuzzers (SECONDS_EACH=60)' \
 	'make format         clang-format the tree' \
 	'make deps           install what building and testing need' \
@@ -209,14 +211,11 @@ $(O)/setup.bin: $(O)/setup.elf
 	$(Q)$(OBJCOPY) -O binary $< $@
 LDFLAGS_setup += -L/usr/lib/x86_64-linux-gnu
 
-$(O)/setup.bin.gz: $(O)/setup.bin
-	$(Q)gzip -9nc $< > $@
-
-$(O)/loader/boot/loader/image.o: $(O)/setup.bin.gz
-EXTRA_loader := -DSETUP_PACKED='"$(O)/setup.bin.gz"'
+$(O)/loader/boot/loader/image.o: $(O)/setup.bin
+EXTRA_loader := -DSETUP_BIN='"$(O)/setup.bin"'
 $(O)/undercroft.elf: $(O)/loader/loader.lds $(objects-loader)
 	$(call say,LD,$@)
-	$(Q)$(LD) $(LDFLAGS_loader) -T $< -o $@ $(objects-loader)
+	$(Q)$(LD) $(LDFLAGS_loader) -s -T $< -o $@ $(objects-loader)
 	$(Q)grub-file --is-x86-multiboot $@
 
 .PHONY: image
@@ -269,13 +268,14 @@ $(foreach f,$(fuzzers),$(eval $(call fuzz_rule,$(f))))
 units: $(addprefix $(O)/unit/,$(units))
 check-unit: units
 	$(Q)tests/unit/run --summary $(O)/unit.summary $(addprefix $(O)/unit/,$(sort $(units)))
-check-machine: $(O)/undercroft.img
+check-machine: $(O)/undercroft.img guests
 	$(Q)tests/machine/run --out $(O) $(if $(K),-k '$(K)') --summary $(O)/machine.summary
-check-all: units $(O)/undercroft.img
-	$(Q)tools/check $(O) $(sort $(units))
+check-all: units $(addprefix $(O)/fuzz-,$(fuzzers)) $(O)/undercroft.img guests
+	$(Q)tools/check $(O) $(sort $(units)) -- $(sort $(fuzzers))
 fuzz: $(addprefix $(O)/fuzz-,$(fuzzers))
 	$(Q)tools/fuzz $(O) $(or $(SECONDS_EACH),60) $(sort $(fuzzers))
 lint: $(O)/undercroft.elf
+	$(Q)$(MAKE) CC=clang O=$(O)/clang DEPS=$(DEPS) $(O)/clang/undercroft.elf units guests
 	$(Q)tools/lint --self-test
 	$(Q)tools/lint --out $(O)
 format:

@@ -7,6 +7,7 @@
 #include <undercroft/log.h>
 #include <undercroft/platform.h>
 #include <undercroft/vcpu.h>
+#include <x86/cr.h>
 
 #include "core/exit.h"
 
@@ -46,7 +47,7 @@ static enum verdict exit_init(struct vcpu *vcpu)
 	return VERDICT_RESUME;
 }
 
-/* Without writing back, the caches would lose what we wrote. */
+/* The caches hold our memory, too: it is written back before they are emptied. */
 static enum verdict exit_invd(struct vcpu *vcpu)
 {
 	vcpu->vm->platform->ops->cache_flush(vcpu->vm->platform);
@@ -65,6 +66,12 @@ static enum verdict exit_unexpected(struct vcpu *vcpu)
 	return VERDICT_RESUME;
 }
 
+/* The guest takes it before the instruction that was to be stepped, which tries again behind it. */
+static enum verdict exit_intr(struct vcpu *vcpu)
+{
+	return vcpu->step.active ? exit_nmi(vcpu) : exit_unexpected(vcpu);
+}
+
 const exit_handler_fn exit_defaults[EXIT_KIND_COUNT] = {
 	[EXIT_CPUID] = exit_cpuid,
 	[EXIT_MSR] = exit_msr,
@@ -78,9 +85,9 @@ const exit_handler_fn exit_defaults[EXIT_KIND_COUNT] = {
 	[EXIT_INTR] = exit_intr,
 	[EXIT_WINDOW] = exit_unexpected,
 	[EXIT_INVALID] = exit_invalid,
+	[EXIT_INVD] = exit_invd,
 	[EXIT_CR] = exit_cr,
 	[EXIT_XSETBV] = exit_xsetbv,
-	[EXIT_INVD] = exit_invd,
 	[EXIT_INIT] = exit_init,
 	[EXIT_UNKNOWN] = exit_unexpected,
 };
@@ -119,8 +126,10 @@ static bool events_wait_for_step(const struct vcpu *vcpu)
 
 void vcpu_skip_insn_slow(struct vcpu *vcpu)
 {
-	vcpu->rip = mode_rip_after(vcpu->rip, vcpu->exit.length, vcpu->code_flags & SEG_ATTR_L,
-				   vcpu->code_flags & SEG_ATTR_DB);
+	/* legacy code may have L set, too: there, it means nothing */
+	bool long64 = vcpu->code_flags & SEG_ATTR_L && vcpu->backend->reg_get(vcpu, REG_EFER) & EFER_LMA;
+
+	vcpu->rip = mode_rip_after(vcpu->rip, vcpu->exit.length, long64, vcpu->code_flags & SEG_ATTR_DB);
 	if (vcpu->rflags & X86_FLAGS_TF)
 		vcpu->work |= WORK_TRAP;
 	vcpu->rflags &= ~(uint64_t)X86_FLAGS_RF;

@@ -35,6 +35,5 @@ void step_view_refresh(struct vcpu *vcpu);
 
 enum verdict exit_exception(struct vcpu *vcpu);
 enum verdict exit_nmi(struct vcpu *vcpu);
-enum verdict exit_intr(struct vcpu *vcpu);
 
 #endif

@@ -5,6 +5,7 @@
 #include <undercroft/insn.h>
 #include <undercroft/mem.h>
 #include <undercroft/vcpu.h>
+#include <x86/cr.h>
 #include <x86/flags.h>
 
 #include "core/exit.h"
@@ -16,11 +17,14 @@ struct string_operand {
 };
 
 /* APM vol. 3, "Instruction Prefixes" (1.2) */
-static struct string_operand string_operand_decode(const struct vcpu *vcpu, const struct insn *insn, bool in)
+static struct string_operand string_operand_decode(struct vcpu *vcpu, const struct insn *insn, bool in)
 {
 	struct string_operand operand = {.seg = in ? SEG_ES : SEG_DS};
-	unsigned natural = vcpu->code_flags & SEG_ATTR_L ? 8 : vcpu->code_flags & SEG_ATTR_DB ? 4 : 2;
+	unsigned natural = vcpu->code_flags & SEG_ATTR_DB ? 4 : 2;
 
+	/* legacy code may have L set, too: there, it means nothing */
+	if (vcpu->code_flags & SEG_ATTR_L && vcpu->backend->reg_get(vcpu, REG_EFER) & EFER_LMA)
+		natural = 8;
 	operand.address_size = natural;
 	for (unsigned i = 0; i < insn->length; i++) {
 		enum seg override;

@@ -16,7 +16,6 @@
 
 /* EFER's other bits, each with the CPUID bit that says it exists. APM vol. 2, "Extended Feature Enable Register"
  * (3.1.7) */
-#define EFER_LMSLE     (1ull << 13)
 #define EFER_FFXSR     (1ull << 14)
 #define EFER_TCE       (1ull << 15)
 #define EFER_AUTO_IBRS (1ull << 21)

@@ -42,7 +42,21 @@ static enum verdict dispatch(struct vcpu *vcpu)
 
 static bool plugin_is_before(const struct plugin *a, const struct plugin *b)
 {
-	return a->phase != b->phase ? a->phase < b->phase : strcmp(a->name, b->name) < 0;
+	/* a nameless one is refused later, in its turn */
+	return a->phase != b->phase ? a->phase < b->phase : strcmp(a->name ? a->name : "", b->name ? b->name : "") < 0;
+}
+
+static bool hooks_twice(const struct plugin_hook *hooks)
+{
+	uint32_t seen = 0;
+
+	_Static_assert(EXIT_KIND_COUNT <= 32, "one bit each");
+	for (const struct plugin_hook *hook = hooks; hook && hook->fn; hook++) {
+		if (seen & 1u << hook->kind)
+			return true;
+		seen |= 1u << hook->kind;
+	}
+	return false;
 }
 
 static const char *plugin_refuse(const struct plugin *plugin)
@@ -59,7 +73,7 @@ static const char *plugin_refuse(const struct plugin *plugin)
 		if (hook->kind >= EXIT_KIND_COUNT)
 			return "it hooks an exit that does not exist";
 	}
-	return NULL;
+	return hooks_twice(plugin->hooks) ? "it hooks the same exit twice" : NULL;
 }
 
 static void *page_take(struct vm *vm)
@@ -122,12 +136,13 @@ int plugin_registry_init(struct vcpu *vcpu, const struct plugin *const *plugins,
 {
 	const struct plugin *last = NULL;
 	struct vm *vm = vcpu->vm;
+	size_t seen = 0;
 
 	vm->plugins = page_take(vm);
 	if (!vm->plugins)
 		return -ENOMEM;
 	/* the next one in order, again and again: there are a handful */
-	for (size_t started = 0; started < count; started++) {
+	for (; seen < count; seen++) {
 		const struct plugin *next = NULL;
 		const char *refused;
 		int error;
@@ -150,6 +165,9 @@ int plugin_registry_init(struct vcpu *vcpu, const struct plugin *const *plugins,
 		if (error)
 			log_printf(vm->log, "undercroft: plugin %s stays off: error %d\n", next->name, -error);
 	}
+	if (seen < count)
+		log_printf(vm->log, "undercroft: %zu plugins stay off: others have the same phase and name\n",
+			   count - seen);
 	return 0;
 }
 

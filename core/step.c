@@ -196,7 +196,7 @@ enum verdict step_begin(struct vcpu *vcpu, enum step_show show, struct region *r
 	/* a walk of the guest's tables through a device sees all ones, as through hidden memory */
 	if (show == STEP_REGION && (vcpu->detail.nested.table_walk || step->delivery))
 		show = STEP_ONES;
-	step->show = show;
+	step->show = (uint8_t)show;
 	step->region = region;
 	step->ones_written = step->write && show == STEP_ONES;
 	if (!step->delivery && insn_decode(vcpu, &insn))
@@ -331,15 +331,6 @@ enum verdict exit_exception(struct vcpu *vcpu)
 
 /* An NMI waits for the guest: the step is given up, the NMI is taken on entry, and the instruction tries again. */
 enum verdict exit_nmi(struct vcpu *vcpu)
-{
-	if (!vcpu->step.active)
-		return VERDICT_FATAL;
-	step_end(vcpu, false);
-	return VERDICT_RESUME;
-}
-
-/* As with an NMI: the guest takes the interrupt, and the instruction tries again behind it. */
-enum verdict exit_intr(struct vcpu *vcpu)
 {
 	if (!vcpu->step.active)
 		return VERDICT_FATAL;

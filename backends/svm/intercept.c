@@ -50,7 +50,9 @@ int svm_intercept(struct vcpu *vcpu, enum intercept_kind kind, uint32_t argument
 		if (argument > 31)
 			return -EINVAL;
 		bit_set((uint8_t *)&svm->saved_exceptions, argument, on);
-		svm->vmcb.intercept_exceptions = svm->saved_exceptions;
+		/* while a step has all of them, it gives back what is asked for then */
+		if (!vcpu->step.active)
+			svm->vmcb.intercept_exceptions = svm->saved_exceptions;
 		return 0;
 	case INTERCEPT_NMI:
 	case INTERCEPT_INTR:

@@ -3,13 +3,11 @@
  * From the CPU's exit to core's and back. This is the exit path: every instruction here is paid for each time.
  */
 #include <undercroft/insn.h>
-#include <x86/cr.h>
 
 #include "backends/svm/svm.h"
 
-/* without prefixes */
-#define CPUID_LENGTH	 2
-#define CPUID_FIRST_BYTE 0x0f
+/* CPUID, RDMSR and WRMSR without prefixes */
+#define BARE_LENGTH 2
 
 /* Exit code to kind; what is not named is 0, EXIT_UNKNOWN. */
 _Static_assert(EXIT_UNKNOWN == 0, "what the table leaves out is unknown");
@@ -24,6 +22,7 @@ static const uint8_t kinds[VMEXIT_CODE_COUNT] = {
 	[VMEXIT_MSR] = EXIT_MSR,
 	[VMEXIT_SHUTDOWN] = EXIT_SHUTDOWN,
 	[VMEXIT_VMMCALL] = EXIT_HYPERCALL,
+	[VMEXIT_INVD] = EXIT_INVD,
 	[VMEXIT_INVLPGA] = EXIT_VIRT_INSN,
 	[VMEXIT_VMRUN] = EXIT_VIRT_INSN,
 	[VMEXIT_VMLOAD... VMEXIT_SKINIT] = EXIT_VIRT_INSN,
@@ -37,34 +36,41 @@ static __attribute__((noinline)) uint8_t length_find(struct svm_vcpu *svm)
 {
 	const struct vmcb *vmcb = &svm->vmcb;
 	struct vcpu *vcpu = &svm->vcpu;
+	const uint8_t *byte = NULL;
 	unsigned length = 0;
 
 	switch (vcpu->exit.kind) {
 	case EXIT_CPUID:
 	case EXIT_MSR:
-		length = insn_length_quick(vcpu, CPUID_LENGTH, vmcb->cs.base, vmcb->cr0, vmcb->cr3, vmcb->cr4,
-					   vmcb->efer);
+		byte = insn_byte_quick(vcpu, vmcb->cs.base, vmcb->cr0, vmcb->cr3, vmcb->cr4, vmcb->efer);
 		break;
 	case EXIT_HYPERCALL:
+	case EXIT_INVD:
 		break;
 	default:
 		return 0; /* not an instruction, or EXITINFO2 tells */
 	}
-	if (!length)
-		length = vcpu_insn_length(vcpu);
+	if (byte && *byte == INSN_QUICK_OPCODE) {
+		if (vcpu->exit.kind == EXIT_CPUID) {
+			svm->cpuid_linear = vmcb->cs.base + vmcb->rip;
+			svm->cpuid_cr3 = vmcb->cr3;
+			svm->cpuid_byte = byte;
+		}
+		return BARE_LENGTH;
+	}
+	length = vcpu_insn_length(vcpu);
 	if (!length)
 		vcpu_fatal(vcpu, "the instruction that exited cannot be read");
 	return (uint8_t)length;
 }
 
-/* The same for CPUID without paging and without prefixes, which is all that firmware and boot loaders execute. */
-static inline bool is_bare_cpuid(const struct svm_vcpu *svm, uint64_t kind)
+/* CPUIDs come in runs. */
+static inline bool is_same_cpuid(const struct svm_vcpu *svm)
 {
 	const struct vmcb *vmcb = &svm->vmcb;
-	uint32_t at = (uint32_t)(vmcb->cs.base + vmcb->rip);
 
-	return kind == EXIT_CPUID && !(vmcb->cr0 & CR0_PG) && at < svm->vcpu.vm->direct_limit &&
-	       *(const uint8_t *)(uintptr_t)at == CPUID_FIRST_BYTE;
+	return vmcb->cs.base + vmcb->rip == svm->cpuid_linear && vmcb->cr3 == svm->cpuid_cr3 &&
+	       *svm->cpuid_byte == INSN_QUICK_OPCODE;
 }
 
 static __attribute__((noinline)) uint64_t kind_find(uint64_t code)
@@ -87,15 +93,16 @@ int svm_exit(struct svm_vcpu *svm)
 	vcpu->rflags = vmcb->rflags;
 	vcpu->code_flags = vmcb->cs.attributes;
 	vmcb->tlb_control = VMCB_TLB_NOTHING;
-	if (__builtin_expect((vmcb->exitintinfo & VMCB_EVENT_VALID) != 0, 0))
-		svm_delivery_interrupted(svm);
 	code = vmcb->exitcode;
 	kind = __builtin_expect(code < VMEXIT_CODE_COUNT, 1) ? kinds[code] : kind_find(code);
 	vcpu->exit.kind = (uint8_t)kind;
+	/* an instruction's own exit interrupts no delivery */
+	if (kind != EXIT_CPUID && __builtin_expect((vmcb->exitintinfo & VMCB_EVENT_VALID) != 0, 0))
+		svm_delivery_interrupted(svm);
 	if (svm->has_nrip)
 		vcpu->exit.length = (uint8_t)(vmcb->nrip - vmcb->rip);
-	else if (is_bare_cpuid(svm, kind))
-		vcpu->exit.length = CPUID_LENGTH;
+	else if (kind == EXIT_CPUID && is_same_cpuid(svm))
+		vcpu->exit.length = BARE_LENGTH;
 	else
 		vcpu->exit.length = length_find(svm);
 
@@ -124,6 +131,16 @@ void svm_run(struct vcpu *vcpu)
 	svm_enter(svm);
 }
 
+/* From the next RIP, unless that has wrapped around. */
+static void io_length_find(struct vcpu *vcpu, uint64_t next)
+{
+	uint64_t length = next - vcpu->rip;
+
+	vcpu->exit.length = (uint8_t)(length - 1 < INSN_LENGTH_MAX ? length : vcpu_insn_length(vcpu));
+	if (!vcpu->exit.length)
+		vcpu_fatal(vcpu, "the instruction that exited cannot be read");
+}
+
 void svm_decode_detail(struct vcpu *vcpu)
 {
 	const struct vmcb *vmcb = &svm_vcpu(vcpu)->vmcb;
@@ -143,8 +160,8 @@ void svm_decode_detail(struct vcpu *vcpu)
 		detail->io.string = info1 & VMCB_IOIO_STRING;
 		detail->io.rep = info1 & VMCB_IOIO_REP;
 		/* EXITINFO2 is the next RIP on every CPU: APM vol. 2, "IOIO Intercepts" (15.10.2) */
-		if (!vcpu->exit.length && info2 - vcpu->rip <= 15)
-			vcpu->exit.length = (uint8_t)(info2 - vcpu->rip);
+		if (!vcpu->exit.length)
+			io_length_find(vcpu, info2);
 		break;
 	case EXIT_NESTED:
 		detail->nested.gpa = info2;

@@ -65,10 +65,11 @@ int svm_vcpu_init(struct vcpu *vcpu)
 		return -ENOMEM;
 
 	svm->has_nrip = (vm->caps & BACKEND_CAP_NRIP) != 0;
+	svm->cpuid_linear = UINT64_MAX; /* no instruction of two bytes is there */
 	vmcb = &svm->vmcb;
 	/* what the guest does not have, and what it must not do; nothing else exits unless somebody arms it */
 	vmcb->intercept_1 = VMCB_INTERCEPT1_CPUID | VMCB_INTERCEPT1_IOIO | VMCB_INTERCEPT1_MSR |
-			    VMCB_INTERCEPT1_SHUTDOWN | VMCB_INTERCEPT1_INVLPGA;
+			    VMCB_INTERCEPT1_SHUTDOWN | VMCB_INTERCEPT1_INVD | VMCB_INTERCEPT1_INVLPGA;
 	vmcb->intercept_2 = VMCB_INTERCEPT2_VMRUN | VMCB_INTERCEPT2_VMMCALL | VMCB_INTERCEPT2_VMLOAD |
 			    VMCB_INTERCEPT2_VMSAVE | VMCB_INTERCEPT2_STGI | VMCB_INTERCEPT2_CLGI |
 			    VMCB_INTERCEPT2_SKINIT;

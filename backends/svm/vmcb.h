@@ -86,6 +86,7 @@ _Static_assert(sizeof(struct vmcb) == 4096, "VMCB layout");
 #define VMCB_INTERCEPT1_NMI	 (1u << 1)
 #define VMCB_INTERCEPT1_VINTR	 (1u << 4)
 #define VMCB_INTERCEPT1_CPUID	 (1u << 18)
+#define VMCB_INTERCEPT1_INVD	 (1u << 22)
 #define VMCB_INTERCEPT1_INVLPGA	 (1u << 26)
 #define VMCB_INTERCEPT1_IOIO	 (1u << 27)
 #define VMCB_INTERCEPT1_MSR	 (1u << 28)
@@ -114,6 +115,7 @@ _Static_assert(sizeof(struct vmcb) == 4096, "VMCB layout");
 #define VMEXIT_NMI	  0x061
 #define VMEXIT_VINTR	  0x064
 #define VMEXIT_CPUID	  0x072
+#define VMEXIT_INVD	  0x076
 #define VMEXIT_INVLPGA	  0x07a
 #define VMEXIT_IOIO	  0x07b
 #define VMEXIT_MSR	  0x07c

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The setup tier, packed: a boot loader reads through the BIOS, which takes longer than unpacking. */
-	.section .rodata
-	.globl setup_packed, setup_packed_end
-setup_packed:
-	.incbin SETUP_PACKED
-setup_packed_end:
+/* The setup tier, at its place. */
+	.section .setup, "a"
+	.globl setup_image
+setup_image:
+	.incbin SETUP_BIN

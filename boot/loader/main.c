@@ -3,12 +3,9 @@
  * The loader: checks what the later tiers take for granted, builds 1:1 page tables and enters setup in long mode.
  * 32-bit. Must not know virtualisation, links or the configuration.
  */
-#include <string.h>
-
 #include <x86/cr.h>
 
 #include "boot/layout.h"
-#include "boot/loader/inflate.h"
 #include "boot/loader/loader.h"
 #include "boot/metal/cpu.h"
 #include "boot/metal/realmode.h"
@@ -28,13 +25,6 @@
 #define UART_SCR	  7
 #define UART_LSR_THRE	  0x20u
 #define UART_ABSENT_TRIES 100000u
-
-/* RFC 1952, "Member format" (2.3): the header without optional fields, and the size unpacked at the end */
-#define GZIP_HEADER 10u
-#define GZIP_FOOTER 8u
-#define GZIP_SIZE   4u
-
-extern const uint8_t setup_packed[], setup_packed_end[];
 
 /* 4 GiB in 2 MiB pages */
 static uint64_t page_tables[6][512] __attribute__((aligned(4096)));
@@ -67,6 +57,7 @@ static void say(const char *text)
 		length++;
 	screen_init(&screen, NULL, NULL);
 	screen.sink.write(&screen.sink, text, length);
+	screen_leave(&screen);
 	serial.write(&serial, text, length);
 }
 
@@ -79,17 +70,6 @@ static bool cpu_has_long_mode(void)
 		return false;
 	cpu_cpuid(0x80000001, 0, regs);
 	return regs[3] & 1u << 29;
-}
-
-/* Puts setup at its place. */
-static bool setup_unpack(void)
-{
-	static struct inflate_tables tables;
-	size_t packed = (size_t)(setup_packed_end - setup_packed) - GZIP_HEADER - GZIP_FOOTER;
-	uint32_t size;
-
-	memcpy(&size, setup_packed + GZIP_HEADER + packed + GZIP_FOOTER - GZIP_SIZE, sizeof(size));
-	return inflate(&tables, setup_packed + GZIP_HEADER, packed, (uint8_t *)SETUP_BASE, SETUP_SIZE) == (long)size;
 }
 
 static uint32_t page_tables_build(void)
@@ -124,11 +104,6 @@ void loader_main(uint32_t magic, uint32_t info)
 	}
 	if (!cpu_has_long_mode()) {
 		say("undercroft: this CPU has no 64-bit mode, which Undercroft needs. Starting the next disk without "
-		    "it.\n");
-		loader_leave();
-	}
-	if (!setup_unpack()) {
-		say("undercroft: the image is damaged: copy it to the stick again. Starting the next disk without "
 		    "it.\n");
 		loader_leave();
 	}

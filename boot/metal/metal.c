@@ -114,18 +114,18 @@ static int metal_xcr_write(struct platform *platform, uint32_t index, uint64_t v
 	return error;
 }
 
-static void metal_cache_flush(struct platform *platform)
-{
-	(void)platform;
-	__asm__ volatile("wbinvd" : : : "memory");
-}
-
 static void metal_cpuid(struct platform *platform, uint32_t leaf, uint32_t subleaf, struct cpuid_regs *out)
 {
 	(void)platform;
 	__asm__ volatile("cpuid"
 			 : "=a"(out->eax), "=b"(out->ebx), "=c"(out->ecx), "=d"(out->edx)
 			 : "a"(leaf), "c"(subleaf));
+}
+
+static void metal_cache_flush(struct platform *platform)
+{
+	(void)platform;
+	__asm__ volatile("wbinvd" : : : "memory");
 }
 
 static uint64_t metal_now_us(struct platform *platform)
@@ -194,8 +194,8 @@ static const struct platform_ops metal_ops = {
 	.msr_read = metal_msr_read,
 	.msr_write = metal_msr_write,
 	.xcr_write = metal_xcr_write,
-	.cache_flush = metal_cache_flush,
 	.cpuid = metal_cpuid,
+	.cache_flush = metal_cache_flush,
 	.now_us = metal_now_us,
 	.halt = metal_halt,
 	.reset = metal_reset,

@@ -13,6 +13,7 @@
 
 #include "boot/metal/cpu.h"
 #include "boot/metal/realmode.h"
+#include "boot/setup/inside.h"
 #include "boot/setup/multiboot.h"
 #include "boot/setup/setup.h"
 #include "boot/setup/start.h"
@@ -20,9 +21,6 @@
 /* Where the start stub lies when there is no VM: free after boot loaders, clear of boot records and their stacks. */
 #define NATIVE_START 0x8000
 
-#define LOW_SIGNATURE "UNDERCROFT here"
-
-#define BDA_BASE_MEMORY	     0x413
 #define BDA_CHARACTER_HEIGHT 0x485
 #define VECTOR_FONT	     (0x43 * 4)
 
@@ -85,6 +83,7 @@ static _Noreturn void boot_without(const char *why, const char *cure)
 	log_printf(&setup.log, "undercroft: starting the next disk without Undercroft\n");
 	if (setup.frontend_ops)
 		setup.frontend_ops->flush(setup.link.frontend);
+	screen_leave(&setup.screen);
 	start_write((void *)NATIVE_START, &request);
 	realmode_jump(NATIVE_START >> 4, 0);
 }
@@ -106,16 +105,6 @@ _Noreturn void __stack_chk_fail(void)
 	log_printf(&setup.log,
 		   "undercroft: setup failed: a stack overflow while reading the configuration. Stopped.\n");
 	cpu_halt();
-}
-
-/* Does Undercroft run already, with us inside? Its resident low memory begins with a signature. */
-static bool runs_already(void)
-{
-	uint16_t base_kib;
-
-	memcpy(&base_kib, (const void *)BDA_BASE_MEMORY, sizeof(base_kib));
-	return base_kib < 640 &&
-	       memcmp((const void *)(uintptr_t)(base_kib * KIB(1)), LOW_SIGNATURE, sizeof(LOW_SIGNATURE)) == 0;
 }
 
 /* The configuration is the first module; copied, so that it may lie anywhere. */
@@ -213,10 +202,10 @@ static void step_plan(void)
 
 	if (plan_make(plan, &setup.machine, &setup.config, &why))
 		boot_without(why, NULL);
-	offset = plan_low_alloc(plan, sizeof(LOW_SIGNATURE), START_ALIGN);
+	offset = plan_low_alloc(plan, sizeof(INSIDE_SIGNATURE), START_ALIGN);
 	if (offset)
 		boot_without("The resident low memory does not begin with its signature.", NULL);
-	memcpy(plan->low_image, LOW_SIGNATURE, sizeof(LOW_SIGNATURE));
+	memcpy(plan->low_image, INSIDE_SIGNATURE, sizeof(INSIDE_SIGNATURE));
 	if (start_plant(plan, false, &setup.entry_offset, &why))
 		boot_without(why, NULL);
 	for (const struct plugin_setup *const *plugin = __start_plugin_setups; plugin < __stop_plugin_setups;
@@ -267,8 +256,11 @@ void setup_main(const struct multiboot_info *info)
 	log_printf(&setup.log, "Undercroft " UNDERCROFT_VERSION ": setup\n");
 
 	step_machine(info);
-	if (runs_already())
-		boot_without("Undercroft runs already: this is its virtual machine.", NULL);
+	if (inside_itself()) {
+		why = "Undercroft runs already: this is its virtual machine.";
+		inside_say(why);
+		boot_without(why, NULL);
+	}
 	step_configuration(info);
 	step_log();
 	step_backend();

@@ -228,6 +228,7 @@ void vmm_main(const void *handoff, uint64_t handoff_size, uint64_t mapped)
 	const uint8_t *font;
 	struct vcpu *vcpu = (void *)vmm.vcpu;
 	struct vm *vm = &vmm.vm;
+	const char *why;
 	size_t length;
 
 	traps_init(vmm.idt);
@@ -289,7 +290,10 @@ void vmm_main(const void *handoff, uint64_t handoff_size, uint64_t mapped)
 	vm->backend->run(vcpu);
 
 	fatal_screen();
-	log_printf(&vmm.log, "undercroft: fatal: %s\n", vcpu->fatal ? vcpu->fatal : "the guest's loop ended");
+	why = vcpu->fatal ? vcpu->fatal : "the guest's loop ended";
+	log_printf(&vmm.log, "undercroft: fatal: %s\n", why);
 	vcpu_dump(vcpu);
+	/* again, because a screen lost the first lines */
+	log_printf(&vmm.log, "Undercroft stopped the machine: %s.\n", why);
 	cpu_halt();
 }

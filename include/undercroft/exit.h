@@ -26,9 +26,9 @@ struct vcpu;
  * INTR        an external interrupt arrived
  * WINDOW      the guest can take an interrupt now
  * INVALID     the CPU refused to enter the guest
+ * INVD        INVD executed
  * CR          a write to CR0 or CR4 that changes a bit the backend owns
  * XSETBV      XSETBV executed
- * INVD        INVD executed
  * INIT        an INIT signal arrived
  */
 #define EXIT_KINDS(X)             \
@@ -45,9 +45,9 @@ struct vcpu;
 	X(INTR, "intr")           \
 	X(WINDOW, "window")       \
 	X(INVALID, "invalid")     \
+	X(INVD, "invd")           \
 	X(CR, "cr")               \
 	X(XSETBV, "xsetbv")       \
-	X(INVD, "invd")           \
 	X(INIT, "init")
 
 enum exit_kind {

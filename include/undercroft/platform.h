@@ -36,10 +36,10 @@ struct platform_ops {
 	/* XSETBV of an extended control register. -EFAULT if the CPU raised #GP. */
 	int (*xcr_write)(struct platform *platform, uint32_t index, uint64_t value);
 
-	/* WBINVD. */
-	void (*cache_flush)(struct platform *platform);
-
 	void (*cpuid)(struct platform *platform, uint32_t leaf, uint32_t subleaf, struct cpuid_regs *out);
+
+	/* Writes this CPU's caches back to memory and empties them. */
+	void (*cache_flush)(struct platform *platform);
 
 	/* Microseconds since some fixed moment; never goes backwards. Bounds every wait. */
 	uint64_t (*now_us)(struct platform *platform);

@@ -18,7 +18,6 @@
 #define WORK_EVENT    0x01u /* event_commit() has something to do */
 #define WORK_DELIVERY 0x02u /* the exit interrupted the delivery of an event */
 #define WORK_TRAP     0x04u /* an emulated instruction completed with TF set */
-#define WORK_STEP     0x08u /* a step against a scratch page begins or ends */
 #define WORK_VIEW     0x10u /* the base view changed: activate it again, with a flush */
 #define WORK_LEAVE    0x20u /* run() returns */
 
@@ -111,7 +110,7 @@ void vcpu_state_set(struct vcpu *vcpu, const struct guest_state *state);
 /* Nothing sensible can follow: run() returns and its caller shows why (a string that stays) with vcpu_dump(). */
 void vcpu_fatal(struct vcpu *vcpu, const char *why);
 
-/* Logs every register, the code bytes at RIP and what the backend knows. */
+/* Logs what the backend knows, every register, the code bytes at RIP and, as the last line, where it is and why. */
 void vcpu_dump(struct vcpu *vcpu);
 
 /* The default handler of each exit kind. */

@@ -18,6 +18,8 @@
 #define CPUID_SVM	   0x8000000au
 #define CPUID_CACHE_AMD	   0x8000001du
 #define CPUID_NODE_AMD	   0x8000001eu
+#define CPUID_ENCRYPTION   0x8000001fu
+#define CPUID_TOPOLOGY_AMD 0x80000026u
 
 #define CPUID_1_ECX_VMX	    (1u << 5)
 #define CPUID_1_ECX_SMX	    (1u << 6)

@@ -178,11 +178,6 @@ static int fake_xcr_write(struct platform *platform, uint32_t index, uint64_t va
 	return 0;
 }
 
-static void fake_cache_flush(struct platform *platform)
-{
-	fake_of(platform)->cache_flushes++;
-}
-
 static void fake_cpuid(struct platform *platform, uint32_t leaf, uint32_t subleaf, struct cpuid_regs *out)
 {
 	struct fake_platform *fake = fake_of(platform);
@@ -191,6 +186,11 @@ static void fake_cpuid(struct platform *platform, uint32_t leaf, uint32_t sublea
 	if (found == NULL)
 		found = cpuid_find(fake, leaf, FAKE_CPUID_ANY_SUBLEAF);
 	*out = found != NULL ? found->regs : (struct cpuid_regs){0};
+}
+
+static void fake_cache_flush(struct platform *platform)
+{
+	fake_of(platform)->cache_flushes++;
 }
 
 static uint64_t fake_now_us(struct platform *platform)
@@ -225,8 +225,8 @@ static const struct platform_ops fake_platform_ops = {
 	.msr_read = fake_msr_read,
 	.msr_write = fake_msr_write,
 	.xcr_write = fake_xcr_write,
-	.cache_flush = fake_cache_flush,
 	.cpuid = fake_cpuid,
+	.cache_flush = fake_cache_flush,
 	.now_us = fake_now_us,
 	.halt = fake_halt,
 	.reset = fake_reset,

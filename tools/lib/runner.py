@@ -89,8 +89,9 @@ def decode_stats(memory):
 
 
 def format_stats(records):
-    shown = [f"{name}={value}" for number, (name, value) in enumerate(records) if value or number == 0]
-    return "exits: " + " ".join(shown)
+    # accesses to hidden memory are counted, but are not exits of their own
+    total = sum(value for name, value in records if name != "hidden")
+    return " ".join(["exits:", f"total={total}", *(f"{name}={value}" for name, value in records if value)])
 
 
 class Terminal:

@@ -1,0 +1,22 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The packages that decide how many instructions and exits a guest's start takes."""
+
+import subprocess
+
+import common
+
+PACKAGES = ("qemu-system-x86", "seabios", "grub-pc-bin", "gcc")
+
+
+def versions(build_tools=True):
+    """(package, version) pairs: the guest's kernel and program, the emulator, firmware, boot loader and compiler."""
+    found = []
+    for name in ("linux", "busybox-static"):
+        found.append((name, common.need_dependency(f"guest/{name}/.version").read_text().strip()))
+    for name in PACKAGES:
+        if name == "gcc" and not build_tools:
+            continue
+        query = ["dpkg-query", "-W", "-f=${Version}", name]
+        done = subprocess.run(query, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=False)
+        found.append((name, done.stdout.strip() or "unknown"))
+    return found
