@@ -26,8 +26,13 @@ int svm_cpu_enable(struct vcpu *vcpu)
 	platform->ops->cpuid(platform, CPUID_EXT_FEATURES, 0, &extended);
 	if (extended.edx & CPUID_EXT_EDX_NX)
 		wanted |= EFER_NXE;
+	/*
+	 * The nested tables name entry 0 of the host's PAT, and so do our own: write-back, whatever the firmware left
+	 * there. The guest has a PAT of its own. APM vol. 2, "Combining Nested and Host Memory Types" (15.25.8)
+	 */
 	if (platform->ops->msr_read(platform, MSR_EFER, &efer) ||
 	    platform->ops->msr_write(platform, MSR_EFER, efer | wanted) ||
+	    platform->ops->msr_write(platform, MSR_PAT, PAT_RESET) ||
 	    platform->ops->msr_write(platform, MSR_VM_HSAVE_PA, svm_vcpu(vcpu)->host_save))
 		return -EIO;
 	/*

@@ -30,38 +30,24 @@ extern const struct plugin_setup *const __start_plugin_setups[], *const __stop_p
 
 static struct setup setup;
 
-static void link_write(struct log_sink *sink, const char *text, size_t length)
-{
-	struct setup_link *link = CONTAINER_OF(sink, struct setup_link, sink);
-
-	while (length) {
-		size_t sent = link->frontend->ops->write(link->frontend, text, length);
-
-		if (!sent)
-			return;
-		text += sent;
-		length -= sent;
-	}
-}
-
 /* Opens the log frontend and sends it what was said until now. 0 or -ENODEV. */
 static int log_frontend_open(const struct frontend_config *config)
 {
 	struct frontend *frontend = (void *)setup.frontend_memory;
+	const struct frontend_ops *ops =
+		frontend_find(__start_frontends, (size_t)(__stop_frontends - __start_frontends), config->compatible,
+			      sizeof(setup.frontend_memory));
 
-	for (const struct frontend_ops *const *ops = __start_frontends; ops < __stop_frontends; ops++) {
-		if (strcmp((*ops)->compatible, config->compatible) != 0 || (*ops)->size > sizeof(setup.frontend_memory))
-			continue;
-		*frontend = (struct frontend){.ops = *ops, .platform = &setup.metal.platform, .config = *config};
-		if ((*ops)->probe(frontend) || (*ops)->open(frontend))
-			return -ENODEV;
-		setup.frontend_ops = *ops;
-		setup.link = (struct setup_link){.sink.write = link_write, .frontend = frontend};
-		link_write(&setup.link.sink, setup.ring,
-			   setup.log.written < sizeof(setup.ring) ? (size_t)setup.log.written : sizeof(setup.ring));
-		return log_sink_add(&setup.log, &setup.link.sink);
-	}
-	return -ENODEV;
+	if (!ops)
+		return -ENODEV;
+	*frontend = (struct frontend){.ops = ops, .platform = &setup.metal.platform, .config = *config};
+	if (ops->probe(frontend) || ops->open(frontend))
+		return -ENODEV;
+	setup.frontend_ops = ops;
+	frontend_sink_init(&setup.link, frontend);
+	setup.link.sink.write(&setup.link.sink, setup.ring,
+			      setup.log.written < sizeof(setup.ring) ? (size_t)setup.log.written : sizeof(setup.ring));
+	return log_sink_add(&setup.log, &setup.link.sink);
 }
 
 /* Gives up: says why and what to do, and boots the next disk as if Undercroft were not there. */
@@ -77,6 +63,7 @@ static _Noreturn void boot_without(const char *why, const char *cure)
 		config_defaults(&setup.config);
 		log_frontend_open(&setup.config.log);
 	}
+	setup.link.patience_us = FRONTEND_LAST_WORDS_US;
 	log_printf(&setup.log, "undercroft: cannot start: %s\n", why);
 	if (cure)
 		log_printf(&setup.log, "undercroft: %s\n", cure);
@@ -91,7 +78,7 @@ static _Noreturn void boot_without(const char *why, const char *cure)
 void trap_report(const struct trap_frame *frame)
 {
 	log_printf(&setup.log,
-		   "undercroft: setup failed: exception %llu error %llx at %llx, cr2 n/a, rax %llx rdx %llx rsp %llx. "
+		   "undercroft: setup failed: exception %llu error %llx at %llx, rax %llx rdx %llx rsp %llx. "
 		   "Stopped.\n",
 		   (unsigned long long)frame->vector, (unsigned long long)frame->error, (unsigned long long)frame->rip,
 		   (unsigned long long)frame->rax, (unsigned long long)frame->rdx, (unsigned long long)frame->rsp);

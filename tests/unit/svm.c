@@ -221,9 +221,11 @@ static void test_cpu_enable(void **state)
 	assert_int_equal(ops->cpu_enable(vcpu), -EIO);
 	assert_int_equal(cpu.clgis, 0);
 	fake_msr_set(&fake.platform, MSR_VM_HSAVE_PA, 0);
+	fake_msr_set(&fake.platform, MSR_PAT, 0);
 	assert_int_equal(ops->cpu_enable(vcpu), 0);
 	assert_int_equal(fake_msr_get(&fake.platform, MSR_EFER), EFER_LME | EFER_LMA | EFER_SVME);
 	assert_true(fake_msr_get(&fake.platform, MSR_VM_HSAVE_PA) == svm->host_save);
+	assert_true(fake_msr_get(&fake.platform, MSR_PAT) == PAT_RESET);
 	assert_int_equal(cpu.clgis, 1);
 	fake_cpuid_set(&fake.platform, CPUID_EXT_FEATURES, 0, (struct cpuid_regs){.edx = CPUID_EXT_EDX_NX});
 	assert_int_equal(ops->cpu_enable(vcpu), 0);
