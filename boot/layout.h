@@ -21,6 +21,7 @@
 
 #define SELECTOR_CODE64 0x08
 #define SELECTOR_DATA	0x10
+#define SELECTOR_TSS	0x18 /* the vmm's, 16 bytes */
 #define SELECTOR_CODE32 0x18
 #define SELECTOR_CODE16 0x20
 #define SELECTOR_DATA16 0x28

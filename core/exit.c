@@ -38,6 +38,15 @@ static enum verdict exit_shutdown(struct vcpu *vcpu)
 	return VERDICT_RESUME;
 }
 
+/* INIT restarts a CPU and keeps memory; of a PC with one CPU, whoever sends it wants the machine reset. */
+static enum verdict exit_init(struct vcpu *vcpu)
+{
+	log_printf(vcpu->vm->log, "undercroft: the CPU received an INIT; resetting the machine\n");
+	vcpu->vm->platform->ops->reset(vcpu->vm->platform);
+	vcpu_fatal(vcpu, "the machine did not reset");
+	return VERDICT_RESUME;
+}
+
 /* The caches hold our memory, too: it is written back before they are emptied. */
 static enum verdict exit_invd(struct vcpu *vcpu)
 {
@@ -57,6 +66,12 @@ static enum verdict exit_unexpected(struct vcpu *vcpu)
 	return VERDICT_RESUME;
 }
 
+/* The guest takes it before the instruction that was to be stepped, which tries again behind it. */
+static enum verdict exit_intr(struct vcpu *vcpu)
+{
+	return vcpu->step.active ? exit_nmi(vcpu) : exit_unexpected(vcpu);
+}
+
 const exit_handler_fn exit_defaults[EXIT_KIND_COUNT] = {
 	[EXIT_CPUID] = exit_cpuid,
 	[EXIT_MSR] = exit_msr,
@@ -67,10 +82,13 @@ const exit_handler_fn exit_defaults[EXIT_KIND_COUNT] = {
 	[EXIT_SHUTDOWN] = exit_shutdown,
 	[EXIT_EXCEPTION] = exit_exception,
 	[EXIT_NMI] = exit_nmi,
-	[EXIT_INTR] = exit_unexpected,
+	[EXIT_INTR] = exit_intr,
 	[EXIT_WINDOW] = exit_unexpected,
 	[EXIT_INVALID] = exit_invalid,
 	[EXIT_INVD] = exit_invd,
+	[EXIT_CR] = exit_cr,
+	[EXIT_XSETBV] = exit_xsetbv,
+	[EXIT_INIT] = exit_init,
 	[EXIT_UNKNOWN] = exit_unexpected,
 };
 

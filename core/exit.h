@@ -7,12 +7,14 @@
 
 #include <undercroft/vcpu.h>
 
-/* cpuid.c, msr.c, io.c, fault.c, hypercall.c */
+/* cpuid.c, msr.c, io.c, fault.c, hypercall.c, control.c */
 enum verdict exit_cpuid(struct vcpu *vcpu);
 enum verdict exit_msr(struct vcpu *vcpu);
 enum verdict exit_io(struct vcpu *vcpu);
 enum verdict exit_nested(struct vcpu *vcpu);
 enum verdict exit_hypercall(struct vcpu *vcpu);
+enum verdict exit_cr(struct vcpu *vcpu);
+enum verdict exit_xsetbv(struct vcpu *vcpu);
 
 /* step.c */
 

@@ -63,11 +63,19 @@ static bool msr_read(struct vcpu *vcpu, uint32_t index, uint64_t *value)
 	case MSR_EFER:
 		*value = vcpu->backend->reg_get(vcpu, REG_EFER);
 		return true;
+	case MSR_FEATURE_CONTROL:
+		/* as on a machine whose firmware has locked the extension off */
+		if (platform->ops->msr_read(platform, index, value))
+			return false;
+		*value &= ~(uint64_t)(FEATURE_CONTROL_OUTSIDE_SMX | FEATURE_CONTROL_INSIDE_SMX);
+		return true;
 	case MSR_VM_CR:
 	case MSR_VM_HSAVE_PA:
 	case MSR_SVM_KEY:
 		return false;
 	default:
+		if (index >= MSR_VMX_BASIC && index <= MSR_VMX_LAST)
+			return false;
 		return platform->ops->msr_read(platform, index, value) == 0;
 	}
 }
@@ -79,6 +87,7 @@ static bool msr_write(struct vcpu *vcpu, uint32_t index, uint64_t value)
 	switch (index) {
 	case MSR_EFER:
 		return efer_write(vcpu, value);
+	case MSR_FEATURE_CONTROL:
 	case MSR_VM_CR:
 	case MSR_VM_HSAVE_PA:
 	case MSR_SVM_KEY:
@@ -105,6 +114,8 @@ static bool msr_write(struct vcpu *vcpu, uint32_t index, uint64_t value)
 			return true;
 		break;
 	default:
+		if (index >= MSR_VMX_BASIC && index <= MSR_VMX_LAST)
+			return false;
 		break;
 	}
 	return platform->ops->msr_write(platform, index, value) == 0;

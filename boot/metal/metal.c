@@ -101,6 +101,19 @@ static int metal_msr_write(struct platform *platform, uint32_t index, uint64_t v
 	return error;
 }
 
+/* CR4.OSXSAVE must be set, as it is while a guest can ask for this. */
+static int metal_xcr_write(struct platform *platform, uint32_t index, uint64_t value)
+{
+	int error = -EFAULT;
+
+	(void)platform;
+	__asm__ volatile("1: xsetbv\n xorl %0, %0\n2:\n" FIXUP("1b", "2b")
+			 : "+r"(error)
+			 : "c"(index), "a"((uint32_t)value), "d"((uint32_t)(value >> 32))
+			 : "memory");
+	return error;
+}
+
 static void metal_cpuid(struct platform *platform, uint32_t leaf, uint32_t subleaf, struct cpuid_regs *out)
 {
 	(void)platform;
@@ -180,6 +193,7 @@ static const struct platform_ops metal_ops = {
 	.mmio_write = metal_mmio_write,
 	.msr_read = metal_msr_read,
 	.msr_write = metal_msr_write,
+	.xcr_write = metal_xcr_write,
 	.cpuid = metal_cpuid,
 	.cache_flush = metal_cache_flush,
 	.now_us = metal_now_us,

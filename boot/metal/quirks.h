@@ -19,4 +19,11 @@ void quirk_dispi_disable(void);
  */
 bool quirk_boot_disk_is_invented(const char *boot_loader_name);
 
+/*
+ * Bochs' SVM keeps the single-step trap of a guest's instruction that exits, and raises it in the hypervisor. True if
+ * an exception in our own code, with these RFLAGS, is one: a machine raises none, for nothing of ours is stepped and an
+ * exit disables the breakpoints.
+ */
+bool quirk_debug_trap_is_stray(uint64_t vector, uint64_t rflags);
+
 #endif

@@ -33,6 +33,16 @@ vmm_entry:
 	xorl %eax, %eax
 	movl %eax, %fs
 	movl %eax, %gs
+	/* the TSS' base, in three pieces */
+	leaq vmm_tss(%rip), %rax
+	movw %ax, vmm_gdt+SELECTOR_TSS+2(%rip)
+	shrq $16, %rax
+	movb %al, vmm_gdt+SELECTOR_TSS+4(%rip)
+	movb %ah, vmm_gdt+SELECTOR_TSS+7(%rip)
+	shrq $16, %rax
+	movl %eax, vmm_gdt+SELECTOR_TSS+8(%rip)
+	movl $SELECTOR_TSS, %eax
+	ltr %ax
 	leaq 1f(%rip), %rax
 	pushq $SELECTOR_CODE64
 	pushq %rax
@@ -49,6 +59,7 @@ vmm_gdt:
 	.quad 0
 	.quad 0x00af9b000000ffff		/* 64-bit code */
 	.quad 0x00cf93000000ffff		/* data */
+	.quad 0x0000890000000067, 0		/* 64-bit TSS; an exit of VMX wants one, though nothing uses it */
 vmm_gdt_end:
 	.balign 8
 	.skip 6
@@ -57,6 +68,9 @@ vmm_gdtr:
 	.quad 0
 
 	.section .bss
+	.balign 16
+vmm_tss:
+	.skip 0x68
 	.balign 16
 	.skip 32768
 vmm_stack_top:

@@ -27,6 +27,9 @@ struct vcpu;
  * WINDOW      the guest can take an interrupt now
  * INVALID     the CPU refused to enter the guest
  * INVD        INVD executed
+ * CR          a write to CR0 or CR4 that changes a bit the backend owns
+ * XSETBV      XSETBV executed
+ * INIT        an INIT signal arrived
  */
 #define EXIT_KINDS(X)             \
 	X(UNKNOWN, "unknown")     \
@@ -42,7 +45,10 @@ struct vcpu;
 	X(INTR, "intr")           \
 	X(WINDOW, "window")       \
 	X(INVALID, "invalid")     \
-	X(INVD, "invd")
+	X(INVD, "invd")           \
+	X(CR, "cr")               \
+	X(XSETBV, "xsetbv")       \
+	X(INIT, "init")
 
 enum exit_kind {
 #define X(symbol, name) EXIT_##symbol,
@@ -100,6 +106,11 @@ struct exit_detail {
 			uint32_t error;
 			uint64_t address; /* #PF: the would-be CR2 */
 		} exception;
+		struct {
+			uint8_t number; /* 0 or 4 */
+			uint64_t value; /* what the guest writes */
+			uint64_t owned; /* the bits the backend keeps to itself and shows as the guest left them */
+		} cr;
 	};
 };
 

@@ -33,6 +33,9 @@ struct platform_ops {
 	int (*msr_read)(struct platform *platform, uint32_t index, uint64_t *value);
 	int (*msr_write)(struct platform *platform, uint32_t index, uint64_t value);
 
+	/* XSETBV of an extended control register. -EFAULT if the CPU raised #GP. */
+	int (*xcr_write)(struct platform *platform, uint32_t index, uint64_t value);
+
 	void (*cpuid)(struct platform *platform, uint32_t leaf, uint32_t subleaf, struct cpuid_regs *out);
 
 	/* Writes this CPU's caches back to memory and empties them. */

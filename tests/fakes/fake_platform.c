@@ -168,6 +168,16 @@ static struct fake_cpuid *cpuid_find(struct fake_platform *fake, uint32_t leaf, 
 	return NULL;
 }
 
+static int fake_xcr_write(struct platform *platform, uint32_t index, uint64_t value)
+{
+	struct fake_platform *fake = fake_of(platform);
+
+	if (index != 0 || fake->xcr_fault)
+		return -EFAULT;
+	fake->xcr0 = value;
+	return 0;
+}
+
 static void fake_cpuid(struct platform *platform, uint32_t leaf, uint32_t subleaf, struct cpuid_regs *out)
 {
 	struct fake_platform *fake = fake_of(platform);
@@ -214,6 +224,7 @@ static const struct platform_ops fake_platform_ops = {
 	.mmio_write = fake_mmio_write,
 	.msr_read = fake_msr_read,
 	.msr_write = fake_msr_write,
+	.xcr_write = fake_xcr_write,
 	.cpuid = fake_cpuid,
 	.cache_flush = fake_cache_flush,
 	.now_us = fake_now_us,

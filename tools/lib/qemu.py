@@ -10,9 +10,11 @@ import json
 import os
 import shlex
 import socket
+import subprocess
 import time
 from pathlib import Path
 
+import bochs
 import common
 
 ANSWER_SECONDS = 30  # the longest that the monitor may take; it answers in milliseconds on a quiet machine
@@ -101,6 +103,7 @@ class QemuSvm:
     title = "QEMU, TCG, a PC with AMD SVM and nested paging"
     program = "qemu-system-x86_64"
     cpu = "qemu64,+svm,+npt"
+    noise = None
 
     def __init__(self, options, folder):
         self.options = options
@@ -200,6 +203,10 @@ class QemuSvm:
             f"socket,path={self.folder / 'com1'}", f"pipe,path={self.folder / 'com2'}", f"socket,path={self.folder / 'monitor'}"
         )
 
+    def streams(self):
+        """What the emulator's standard input and output are."""
+        return {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL}
+
     def connect(self, process, died):
         """Waits for the emulator to connect; died() tells whether it ended instead. Returns the two serial ports."""
         self.process = process
@@ -271,7 +278,7 @@ def hold_on_to_parent():
     os.setpgid(0, 0)  # Ctrl-C on the terminal is the launcher's
 
 
-MACHINES = {machine.name: machine for machine in (QemuSvm,)}
+MACHINES = {machine.name: machine for machine in (QemuSvm, bochs.BochsVmx, bochs.BochsSvm)}
 
 
 def find_machine(name):

@@ -142,6 +142,7 @@ class Run:
         self.log_line = b""
         self.last_screen = ""
         self.said = ""  # on the emulator's standard error
+        self.emulator_words = []  # what it found wrong with the machine
 
         self.steps = [
             (kind, compile_regex(text) if kind == "expect" else text.encode().decode("unicode_escape").encode("latin-1"))
@@ -175,7 +176,7 @@ class Run:
     def _spawn(self, argv):
         common.need_program(argv[0])
         self.process = subprocess.Popen(
-            argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=self.errors, preexec_fn=qemu.hold_on_to_parent
+            argv, **self.machine.streams(), stderr=self.errors, preexec_fn=qemu.hold_on_to_parent
         )
 
     def _died(self):
@@ -204,12 +205,13 @@ class Run:
     def _death(self):
         code = self.process.returncode
         how = f"was ended by signal {signal.Signals(-code).name}" if code < 0 else f"ended with status {code}"
-        said = self._emulator_said()
+        said = self.emulator_words[-1] if self.emulator_words else self._emulator_said()
         return Outcome(DIED, f"the emulator {how}" + (f": {said}" if said else ""))
 
     def _emulator_said(self):
         self.errors.seek(0)
-        return self.errors.read().decode(errors="replace").strip()
+        lines = self.errors.read().decode(errors="replace").strip().splitlines()
+        return "\n".join(line for line in lines if not (self.machine.noise and self.machine.noise.match(line)))
 
     # -- streams
 
@@ -433,6 +435,8 @@ class Run:
             self._drain(selector)
             if self.failed:
                 self._give_up()
+            for event, reason in self.machine.poll():
+                self._on_event(selector, event, reason)
             raise self._death()
         if "monitor" in ready:
             for event, reason in self.machine.poll():
@@ -475,6 +479,8 @@ class Run:
             if self.options.max_resets is not None and self.resets > self.options.max_resets:
                 self._drain(selector)
                 raise Outcome(RESET, f"the machine was reset {self.resets} times{self._waiting_for()}")
+        if event == "said":
+            self.emulator_words.append(reason)
         if event == "broken":
             raise Outcome(DIED, reason)
         if event == "closed":
@@ -516,6 +522,7 @@ class Run:
                 self._quote("the guest's serial port", self.com1.tail())
             if not self.show_com2:
                 self._quote("the log", self.com2.tail())
+            self._quote("the emulator's log", self.emulator_words[-4:])
             self._quote("the screen", [line for line in self.last_screen.splitlines() if line][-12:])
         if outcome.status == SEEN and self.said:
             common.say(f"the emulator said: {self.said}")

@@ -52,6 +52,15 @@ static uint8_t in8(uint16_t port)
 	return value;
 }
 
+/* 115200 8N1: a boot loader that never wrote to it leaves it as the reset did */
+static void serial_init(void)
+{
+	out8(COM1 + 3, 0x83);
+	out8(COM1, 1);
+	out8(COM1 + 1, 0);
+	out8(COM1 + 3, 0x03);
+}
+
 static void put(char c)
 {
 	while (!(in8(COM1 + 5) & 0x20))
@@ -156,6 +165,7 @@ void bench_main(const struct multiboot_info *info)
 	bench_long(large, bench_long_2m);
 	bench_long(small, bench_long_4k);
 	bench_real();
+	serial_init();
 	print("bench: start ");
 	print_number(start);
 	put('\n');

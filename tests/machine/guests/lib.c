@@ -7,6 +7,9 @@
 #include "guest.h"
 
 #define COM1	      0x3f8
+#define UART_LCR      3
+#define UART_LCR_8N1  0x03
+#define UART_LCR_DLAB 0x80
 #define UART_LSR      5
 #define UART_LSR_THRE 0x20
 
@@ -76,6 +79,15 @@ int memcmp(const void *a, const void *b, size_t length)
 			return *x - *y;
 	}
 	return 0;
+}
+
+/* 115200 8N1: a boot loader that never wrote to it leaves it as the reset did */
+static void serial_init(void)
+{
+	out8(COM1 + UART_LCR, UART_LCR_DLAB | UART_LCR_8N1);
+	out8(COM1, 1);
+	out8(COM1 + 1, 0);
+	out8(COM1 + UART_LCR, UART_LCR_8N1);
 }
 
 static void put(char c)
@@ -245,6 +257,7 @@ void guest_start(const struct multiboot_info *info)
 		at += entry.size + sizeof(entry.size);
 	}
 	tables_build();
+	serial_init();
 	print("guest: started\n");
 	guest_main();
 	print("guest: done, %u failed\n", failures);

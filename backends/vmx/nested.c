@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Extended page table entries and their activation. SDM vol. 3, "The Extended Page Table Mechanism (EPT)" (28.2).
+ * Walking and splitting are core's.
+ */
+#include <platform/vmcs.h>
+
+#include "backends/vmx/insn.h"
+#include "backends/vmx/vmx.h"
+
+#define EPT_READ    0x001ull
+#define EPT_WRITE   0x002ull
+#define EPT_EXEC    0x004ull
+#define EPT_ACCESS  (EPT_READ | EPT_WRITE | EPT_EXEC)
+#define EPT_TYPE_WB 0x030ull
+#define EPT_LARGE   0x080ull
+#define EPT_ADDRESS 0x000ffffffffff000ull
+
+_Static_assert(ACCESS_READ == EPT_READ && ACCESS_WRITE == EPT_WRITE && ACCESS_EXEC == EPT_EXEC, "the same bits");
+
+/*
+ * The type is write-back without "ignore PAT", so that the guest's PAT decides. SDM vol. 3, "Memory Type Used for
+ * Translated Guest-Physical Addresses" (28.2.7.2)
+ */
+uint64_t vmx_nested_encode(const struct nested_entry *entry, unsigned level)
+{
+	uint64_t raw;
+
+	if (!entry->present)
+		return 0;
+	raw = entry->address | (entry->access & EPT_ACCESS);
+	if (entry->leaf)
+		raw |= EPT_TYPE_WB | (level > 1 ? EPT_LARGE : 0);
+	return raw;
+}
+
+void vmx_nested_decode(uint64_t raw, unsigned level, struct nested_entry *entry)
+{
+	*entry = (struct nested_entry){0};
+	if (!(raw & EPT_ACCESS))
+		return;
+	entry->present = true;
+	entry->leaf = level == 1 || (raw & EPT_LARGE);
+	entry->access = raw & EPT_ACCESS;
+	entry->address = raw & EPT_ADDRESS;
+	if (entry->leaf)
+		entry->address = ALIGN_DOWN(entry->address, NESTED_LEVEL_SIZE(level));
+}
+
+/* Both kinds of what the CPU caches: through the guest's tables, and through ours. There is one guest only. */
+void vmx_tlb_flush(struct vcpu *vcpu, enum tlb_scope scope)
+{
+	(void)vcpu;
+	(void)scope;
+	vmx_insn_invvpid(VMX_INVVPID_ALL, 0);
+	vmx_insn_invept(VMX_INVEPT_ALL, 0);
+}
+
+void vmx_nested_activate(struct vcpu *vcpu, const struct nested_view *view)
+{
+	(void)vcpu;
+	vmcs_write(VMCS_EPT_POINTER, view->root | VMX_EPTP_WALK_4 | VMX_EPTP_WB);
+	/* changed tables count with INVEPT alone. SDM vol. 3, "Guidelines for Use of the INVEPT Instruction" (28.3.3.4)
+	 */
+	vmx_insn_invept(VMX_INVEPT_ALL, 0);
+}

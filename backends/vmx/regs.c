@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Guest registers. Most lie in the VMCS, some stay in the CPU because the host does not use them. SDM vol. 3,
+ * "Guest-State Area" (24.4).
+ */
+#include <platform/vmcs.h>
+#include <undercroft/platform.h>
+#include <x86/cr.h>
+#include <x86/msr.h>
+
+#include "backends/vmx/insn.h"
+#include "backends/vmx/vmx.h"
+
+/* Where each register is: a field of the VMCS, or an MSR that entries and exits leave alone. */
+static const struct {
+	uint16_t field; /* 0: none */
+	uint32_t msr;	/* 0: none */
+} places[REG_COUNT] = {
+	[REG_CR3] = {.field = VMCS_GUEST_CR3},
+	[REG_DR7] = {.field = VMCS_GUEST_DR7},
+	[REG_GDTR_BASE] = {.field = VMCS_GUEST_GDTR_BASE},
+	[REG_GDTR_LIMIT] = {.field = VMCS_GUEST_GDTR_LIMIT},
+	[REG_IDTR_BASE] = {.field = VMCS_GUEST_IDTR_BASE},
+	[REG_IDTR_LIMIT] = {.field = VMCS_GUEST_IDTR_LIMIT},
+	[REG_STAR] = {.msr = MSR_STAR},
+	[REG_LSTAR] = {.msr = MSR_LSTAR},
+	[REG_CSTAR] = {.msr = MSR_CSTAR},
+	[REG_FMASK] = {.msr = MSR_FMASK},
+	[REG_KERNEL_GS_BASE] = {.msr = MSR_KERNEL_GS_BASE},
+	[REG_SYSENTER_CS] = {.field = VMCS_GUEST_SYSENTER_CS},
+	[REG_SYSENTER_ESP] = {.field = VMCS_GUEST_SYSENTER_ESP},
+	[REG_SYSENTER_EIP] = {.field = VMCS_GUEST_SYSENTER_EIP},
+	[REG_PAT] = {.field = VMCS_GUEST_PAT},
+};
+
+/* The guest sees the owned bits as it wrote them, the others as they are. */
+static uint64_t masked_get(uint64_t field, uint64_t shadow, uint64_t owned)
+{
+	return (vmcs_read(field) & ~owned) | (vmcs_read(shadow) & owned);
+}
+
+uint64_t vmx_reg_get(struct vcpu *vcpu, enum reg reg)
+{
+	struct platform *platform = vcpu->vm->platform;
+	uint64_t value;
+
+	switch ((unsigned)reg) {
+	case REG_RIP:
+		return vcpu->rip;
+	case REG_RFLAGS:
+		return vcpu->rflags;
+	case REG_CR0:
+		return masked_get(VMCS_GUEST_CR0, VMCS_CR0_SHADOW, CR0_NE);
+	case REG_CR4:
+		return masked_get(VMCS_GUEST_CR4, VMCS_CR4_SHADOW, CR4_VMXE);
+	case REG_EFER:
+		return vmcs_read(VMCS_GUEST_EFER);
+	case REG_CR2:
+		return vmx_insn_cr_get(2);
+	case REG_CR8:
+		return vmx_insn_cr_get(8);
+	case REG_DR0:
+	case REG_DR1:
+	case REG_DR2:
+	case REG_DR3:
+		return vmx_insn_dr_get(reg - REG_DR0);
+	case REG_DR6:
+		return vmx_insn_dr_get(6);
+	case REG_CPL:
+		return vmcs_read(VMCS_GUEST_SS_ACCESS) >> VMCS_ACCESS_DPL_SHIFT & 3;
+	case REG_INTERRUPT_SHADOW:
+		return (vmcs_read(VMCS_GUEST_INTERRUPTIBILITY) & VMCS_BLOCKING_SHADOW) != 0;
+	default:
+		break;
+	}
+	if (places[reg].field)
+		return vmcs_read(places[reg].field);
+	/* 0 where the CPU does not have it: SYSCALL's registers without long mode */
+	platform->ops->msr_read(platform, places[reg].msr, &value);
+	return value;
+}
+
+/* The entry control follows EFER.LMA. SDM vol. 3, "Checks on Guest Control Registers, Debug Registers, and MSRs"
+ * (26.3.1.1) */
+static void efer_set(uint64_t value)
+{
+	uint64_t controls = vmcs_read(VMCS_ENTRY_CONTROLS) & ~(uint64_t)VMCS_ENTRY_LONG_MODE;
+
+	vmcs_write(VMCS_GUEST_EFER, value);
+	vmcs_write(VMCS_ENTRY_CONTROLS, value & EFER_LMA ? controls | VMCS_ENTRY_LONG_MODE : controls);
+}
+
+/* STI's blocking demands IF; MOV SS blocks as much and more. */
+static void shadow_set(const struct vcpu *vcpu, bool on)
+{
+	uint64_t blocking = vmcs_read(VMCS_GUEST_INTERRUPTIBILITY) & ~(uint64_t)VMCS_BLOCKING_SHADOW;
+
+	if (on)
+		blocking |= vcpu->rflags & X86_FLAGS_IF ? VMCS_BLOCKING_STI : VMCS_BLOCKING_MOV_SS;
+	vmcs_write(VMCS_GUEST_INTERRUPTIBILITY, blocking);
+}
+
+void vmx_reg_set(struct vcpu *vcpu, enum reg reg, uint64_t value)
+{
+	struct platform *platform = vcpu->vm->platform;
+
+	switch ((unsigned)reg) {
+	case REG_RIP:
+		vcpu->rip = value;
+		return;
+	case REG_RFLAGS:
+		vcpu->rflags = value;
+		return;
+	case REG_CR0:
+		vmcs_write(VMCS_GUEST_CR0, value | CR0_NE);
+		vmcs_write(VMCS_CR0_SHADOW, value);
+		return;
+	case REG_CR4:
+		vmcs_write(VMCS_GUEST_CR4, value | CR4_VMXE);
+		vmcs_write(VMCS_CR4_SHADOW, value);
+		return;
+	case REG_EFER:
+		efer_set(value);
+		return;
+	case REG_CR2:
+		vmx_insn_cr_set(2, value);
+		return;
+	case REG_CR8:
+		vmx_insn_cr_set(8, value);
+		return;
+	case REG_DR0:
+	case REG_DR1:
+	case REG_DR2:
+	case REG_DR3:
+		vmx_insn_dr_set(reg - REG_DR0, value);
+		return;
+	case REG_DR6:
+		vmx_insn_dr_set(6, value);
+		return;
+	case REG_CPL: /* it is SS' DPL, which comes with the segment */
+		return;
+	case REG_INTERRUPT_SHADOW:
+		shadow_set(vcpu, value & 1);
+		return;
+	default:
+		break;
+	}
+	if (places[reg].field)
+		vmcs_write(places[reg].field, value);
+	else
+		platform->ops->msr_write(platform, places[reg].msr, value);
+}
+
+/* The fields of a segment lie two apart, in the same order for each of the four things known about it. */
+static const uint8_t positions[SEG_COUNT] = {
+	[SEG_ES] = 0, [SEG_CS] = 2,  [SEG_SS] = 4,    [SEG_DS] = 6,
+	[SEG_FS] = 8, [SEG_GS] = 10, [SEG_LDTR] = 12, [SEG_TR] = 14,
+};
+
+void vmx_seg_get(struct vcpu *vcpu, enum seg seg, struct segment *out)
+{
+	uint64_t at = positions[seg], access = vmcs_read(VMCS_GUEST_ES_ACCESS + at);
+
+	(void)vcpu;
+	*out = (struct segment){
+		.base = vmcs_read(VMCS_GUEST_ES_BASE + at),
+		.limit = (uint32_t)vmcs_read(VMCS_GUEST_ES_LIMIT + at),
+		.selector = (uint16_t)vmcs_read(VMCS_GUEST_ES_SELECTOR + at),
+		.attributes = vmx_attributes(access & VMCS_ACCESS_UNUSABLE ? access & ~(uint64_t)VMCS_ACCESS_PRESENT
+									   : access),
+	};
+}
+
+void vmx_seg_set(struct vcpu *vcpu, enum seg seg, const struct segment *value)
+{
+	uint64_t at = positions[seg], access = value->attributes & VMCS_ACCESS_LOW;
+
+	(void)vcpu;
+	access |= ((uint64_t)value->attributes << VMCS_ACCESS_HIGH_SHIFT) & VMCS_ACCESS_HIGH;
+	if (!(value->attributes & SEG_ATTR_PRESENT))
+		access |= VMCS_ACCESS_UNUSABLE;
+	vmcs_write(VMCS_GUEST_ES_SELECTOR + at, value->selector);
+	vmcs_write(VMCS_GUEST_ES_LIMIT + at, value->limit);
+	vmcs_write(VMCS_GUEST_ES_ACCESS + at, access);
+	vmcs_write(VMCS_GUEST_ES_BASE + at, value->base);
+}

@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * From the CPU's exit to core's and back. This is the exit path: every instruction here is paid for each time.
+ */
+#include <platform/vmcs.h>
+#include <x86/cr.h>
+#include <x86/dr.h>
+
+#include "backends/vmx/insn.h"
+#include "backends/vmx/vmx.h"
+
+#define VECTOR_DB 1
+
+#define DEBUGCTL_BTF 2u
+
+/* Exit reason to kind; what is not named is 0, EXIT_UNKNOWN, and gets a second look. */
+_Static_assert(EXIT_UNKNOWN == 0, "what the table leaves out is unknown");
+
+static const uint8_t kinds[VMX_EXIT_REASON_COUNT] = {
+	[VMX_EXIT_INTR] = EXIT_INTR,
+	[VMX_EXIT_TRIPLE_FAULT] = EXIT_SHUTDOWN,
+	[VMX_EXIT_INIT] = EXIT_INIT,
+	[VMX_EXIT_INTR_WINDOW] = EXIT_WINDOW,
+	[VMX_EXIT_CPUID] = EXIT_CPUID,
+	[VMX_EXIT_GETSEC] = EXIT_VIRT_INSN,
+	[VMX_EXIT_INVD] = EXIT_INVD,
+	[VMX_EXIT_VMCALL] = EXIT_HYPERCALL,
+	[VMX_EXIT_VMCLEAR... VMX_EXIT_VMXON] = EXIT_VIRT_INSN,
+	[VMX_EXIT_CR] = EXIT_CR,
+	[VMX_EXIT_IO] = EXIT_IO,
+	[VMX_EXIT_RDMSR] = EXIT_MSR,
+	[VMX_EXIT_WRMSR] = EXIT_MSR,
+	[VMX_EXIT_EPT_VIOLATION] = EXIT_NESTED,
+	[VMX_EXIT_INVEPT] = EXIT_VIRT_INSN,
+	[VMX_EXIT_INVVPID] = EXIT_VIRT_INSN,
+	[VMX_EXIT_XSETBV] = EXIT_XSETBV,
+	[VMX_EXIT_VMFUNC] = EXIT_VIRT_INSN,
+};
+
+/*
+ * An exit takes an NMI from the CPU: it is queued to be given back. SDM vol. 3, "Recording VM-Exit Information and
+ * Updating VM-entry Control Fields" (27.2)
+ */
+static __attribute__((noinline)) unsigned kind_find(struct vcpu *vcpu, uint64_t reason)
+{
+	uint32_t info;
+
+	if (reason & VMX_EXIT_REASON_FAILED)
+		return EXIT_INVALID;
+	if (reason != VMX_EXIT_EXCEPTION)
+		return EXIT_UNKNOWN;
+	info = (uint32_t)vmcs_read(VMCS_EXIT_INTR_INFO);
+	if ((info & VMCS_EVENT_TYPE) >> VMCS_EVENT_TYPE_SHIFT != VMCS_EVENT_TYPE_NMI)
+		return EXIT_EXCEPTION;
+	event_queue_nmi(vcpu);
+	return EXIT_NMI;
+}
+
+/*
+ * A single-step trap is pending behind MOV SS or STI and never otherwise: an entry with TF set asks for exactly that,
+ * and an exit that is a fault has not completed its instruction. Bochs saves it as pending at every exit with TF set.
+ * SDM vol. 3, "Checks on Guest Non-Register State" (26.3.1.5), "Saving Non-Register State" (27.3.4)
+ */
+static __attribute__((noinline)) void pending_debug_settle(void)
+{
+	uint64_t pending = vmcs_read(VMCS_GUEST_PENDING_DEBUG);
+
+	if (vmcs_read(VMCS_GUEST_DEBUGCTL) & DEBUGCTL_BTF)
+		return;
+	if (vmcs_read(VMCS_GUEST_INTERRUPTIBILITY) & VMCS_BLOCKING_SHADOW)
+		vmcs_write(VMCS_GUEST_PENDING_DEBUG, pending | VMCS_PENDING_BS);
+	else if (pending)
+		vmcs_write(VMCS_GUEST_PENDING_DEBUG, 0);
+}
+
+int vmx_exit(struct vmx_vcpu *vmx)
+{
+	struct vcpu *vcpu = &vmx->vcpu;
+	uint64_t reason, rip, rsp, rflags, blocking;
+	uint32_t vectoring;
+	unsigned kind;
+	int leave;
+
+	vmx->launched = true;
+	vcpu->rip = rip = vmcs_read(VMCS_GUEST_RIP);
+	vcpu->rflags = rflags = vmcs_read(VMCS_GUEST_RFLAGS);
+	vcpu->gpr[GPR_RSP] = rsp = vmcs_read(VMCS_GUEST_RSP);
+	vcpu->code_flags = (uint32_t)vmcs_read(VMCS_GUEST_CS_ACCESS) >> VMCS_ACCESS_HIGH_SHIFT;
+	vcpu->exit.length = (uint8_t)vmcs_read(VMCS_EXIT_INSTRUCTION_LENGTH);
+	reason = vmcs_read(VMCS_EXIT_REASON);
+	vectoring = (uint32_t)vmcs_read(VMCS_IDT_VECTORING_INFO);
+	if (__builtin_expect((vectoring & VMCS_EVENT_VALID) != 0, 0))
+		vmx_delivery_interrupted(vmx, vectoring);
+	if (__builtin_expect((rflags & X86_FLAGS_TF) != 0, 0))
+		pending_debug_settle();
+	kind = __builtin_expect(reason < VMX_EXIT_REASON_COUNT, 1) ? kinds[reason] : EXIT_UNKNOWN;
+	if (__builtin_expect(kind == EXIT_UNKNOWN, 0))
+		kind = kind_find(vcpu, reason);
+	vcpu->exit.kind = (uint8_t)kind;
+
+	leave = vcpu_exit(vcpu);
+
+	if (__builtin_expect(vcpu->gpr[GPR_RSP] != rsp, 0))
+		vmcs_write(VMCS_GUEST_RSP, vcpu->gpr[GPR_RSP]);
+	if (__builtin_expect(vcpu->rflags != rflags, 0))
+		vmcs_write(VMCS_GUEST_RFLAGS, vcpu->rflags);
+	if (vcpu->rip != rip) {
+		/* an instruction completed: what STI or MOV SS blocked for its length is over */
+		vmcs_write(VMCS_GUEST_RIP, vcpu->rip);
+		blocking = vmcs_read(VMCS_GUEST_INTERRUPTIBILITY);
+		if (__builtin_expect((blocking & VMCS_BLOCKING_SHADOW) != 0, 0)) {
+			vmcs_write(VMCS_GUEST_INTERRUPTIBILITY, blocking & ~(uint64_t)VMCS_BLOCKING_SHADOW);
+			vmcs_write(VMCS_GUEST_PENDING_DEBUG, 0);
+		}
+	}
+	return leave;
+}
+
+/* VMLAUNCH or VMRESUME did not even begin: VMfail. */
+int vmx_entry_failed(struct vmx_vcpu *vmx)
+{
+	vmx->vcpu.exit.kind = EXIT_INVALID;
+	vmx->vcpu.exit.length = 0;
+	return vcpu_exit(&vmx->vcpu);
+}
+
+void vmx_run(struct vcpu *vcpu)
+{
+	vmcs_write(VMCS_GUEST_RSP, vcpu->gpr[GPR_RSP]);
+	vmcs_write(VMCS_GUEST_RIP, vcpu->rip);
+	vmcs_write(VMCS_GUEST_RFLAGS, vcpu->rflags);
+	vmx_enter(vmx_vcpu(vcpu));
+}
+
+/*
+ * What was interrupted is an IRET that had just ended the blocking of NMIs: they stay blocked until it succeeds. Not
+ * defined while an event was being delivered. SDM vol. 3, "Information about NMI Unblocking Due to IRET" (27.2.3)
+ */
+static void iret_interrupted(void)
+{
+	if (!(vmcs_read(VMCS_IDT_VECTORING_INFO) & VMCS_EVENT_VALID))
+		vmcs_write(VMCS_GUEST_INTERRUPTIBILITY, vmcs_read(VMCS_GUEST_INTERRUPTIBILITY) | VMCS_BLOCKING_NMI);
+}
+
+/*
+ * The exit came instead of what the CPU does before it raises #DB. SDM vol. 3, "Architectural State Before a VM Exit"
+ * (27.1)
+ */
+static void debug_exception_complete(uint64_t qualification)
+{
+	vmx_insn_dr_set(6, vmx_insn_dr_get(6) | (qualification & VMX_DEBUG_HITS));
+	vmcs_write(VMCS_GUEST_DR7, vmcs_read(VMCS_GUEST_DR7) & ~(uint64_t)DR7_GD);
+}
+
+static void decode_exception(struct exit_detail *detail, uint64_t qualification)
+{
+	uint32_t info = (uint32_t)vmcs_read(VMCS_EXIT_INTR_INFO);
+
+	detail->exception.vector = (uint8_t)(info & VMCS_EVENT_VECTOR);
+	detail->exception.has_error = info & VMCS_EVENT_ERROR_VALID && vmcs_read(VMCS_GUEST_CR0) & CR0_PE;
+	detail->exception.error = (uint32_t)vmcs_read(VMCS_EXIT_INTR_ERROR);
+	detail->exception.address = qualification;
+	if (detail->exception.vector == VECTOR_DB)
+		debug_exception_complete(qualification);
+	if (info & VMCS_EVENT_IRET)
+		iret_interrupted();
+}
+
+void vmx_decode_detail(struct vcpu *vcpu)
+{
+	uint64_t qualification = vmcs_read(VMCS_EXIT_QUALIFICATION);
+	struct exit_detail *detail = &vcpu->detail;
+
+	*detail = (struct exit_detail){0};
+	switch (vcpu->exit.kind) {
+	case EXIT_MSR:
+		detail->msr.index = (uint32_t)vcpu->gpr[GPR_RCX];
+		detail->msr.write = vmcs_read(VMCS_EXIT_REASON) == VMX_EXIT_WRMSR;
+		break;
+	case EXIT_IO:
+		detail->io.port = (uint16_t)(qualification >> VMX_IO_PORT_SHIFT);
+		detail->io.size = (uint8_t)((qualification & VMX_IO_SIZE) + 1);
+		detail->io.in = qualification & VMX_IO_IN;
+		detail->io.string = qualification & VMX_IO_STRING;
+		detail->io.rep = qualification & VMX_IO_REP;
+		break;
+	case EXIT_NESTED:
+		detail->nested.gpa = vmcs_read(VMCS_GUEST_PHYSICAL_ADDRESS);
+		detail->nested.present = qualification & VMX_EPT_ALLOWED;
+		detail->nested.access = qualification & VMX_EPT_EXEC	? ACCESS_EXEC
+					: qualification & VMX_EPT_WRITE ? ACCESS_WRITE
+									: ACCESS_READ;
+		detail->nested.table_walk =
+			qualification & VMX_EPT_LINEAR_VALID && !(qualification & VMX_EPT_TRANSLATED);
+		if (qualification & VMX_EPT_IRET)
+			iret_interrupted();
+		break;
+	case EXIT_EXCEPTION:
+		decode_exception(detail, qualification);
+		break;
+	case EXIT_CR:
+		detail->cr.number = qualification & VMX_CR_NUMBER;
+		detail->cr.owned = detail->cr.number == 0 ? CR0_NE : CR4_VMXE;
+		detail->cr.value = vcpu->gpr[qualification >> VMX_CR_GPR_SHIFT & VMX_CR_GPR];
+		if (!(vcpu->code_flags & SEG_ATTR_L))
+			detail->cr.value = (uint32_t)detail->cr.value;
+		break;
+	default:
+		break;
+	}
+}

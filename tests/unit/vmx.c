@@ -1,0 +1,601 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* backends/vmx: capabilities, the exit path, details, registers, bitmaps, events, steps and EPT entries, without a CPU.
+ */
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <platform/vmcs.h>
+#include <undercroft/machine.h>
+#include <x86/cpuid.h>
+#include <x86/cr.h>
+#include <x86/dr.h>
+#include <x86/msr.h>
+
+#include "backends/vmx/insn.h"
+#include "backends/vmx/vmx.h"
+#include "core/exit.h"
+#include "tests/fakes/fake_backend.h"
+
+#define CODE 0x8000ull
+
+extern const struct backend_ops *const __start_backends[];
+extern const struct backend_probe *const __start_backend_probes[];
+
+/* --- the CPU --- */
+
+uint64_t fake_vmcs[FAKE_VMCS_FIELDS];
+const uint8_t vmx_exit_entry[1];
+
+static struct {
+	uint64_t cr[9], dr[7];
+	unsigned invepts, invvpids, vmxons;
+	int vmxon_error;
+} cpu;
+
+int vmx_insn_vmxon(paddr_t region)
+{
+	assert_int_equal(region & ~PAGE_MASK, 0);
+	assert_true(cpu.cr[4] & CR4_VMXE);
+	assert_true(cpu.cr[0] & CR0_NE);
+	cpu.vmxons++;
+	return cpu.vmxon_error;
+}
+
+int vmx_insn_vmclear(paddr_t vmcs)
+{
+	assert_int_equal(vmcs & ~PAGE_MASK, 0);
+	return 0;
+}
+
+int vmx_insn_vmptrld(paddr_t vmcs)
+{
+	assert_int_equal(vmcs & ~PAGE_MASK, 0);
+	return 0;
+}
+
+void vmx_insn_invept(uint64_t type, uint64_t eptp)
+{
+	(void)eptp;
+	assert_int_equal(type, 2);
+	cpu.invepts++;
+}
+
+void vmx_insn_invvpid(uint64_t type, uint16_t vpid)
+{
+	(void)vpid;
+	assert_int_equal(type, 2);
+	cpu.invvpids++;
+}
+
+void vmx_insn_host_tables(struct vmx_host_tables *out)
+{
+	*out = (struct vmx_host_tables){.gdt_base = 0x1000, .idt_base = 0x2000, .tr_base = 0x3000, .cs = 8, .tr = 0x18};
+}
+
+uint64_t vmx_insn_cr_get(unsigned number)
+{
+	return cpu.cr[number];
+}
+
+void vmx_insn_cr_set(unsigned number, uint64_t value)
+{
+	cpu.cr[number] = value;
+}
+
+uint64_t vmx_insn_dr_get(unsigned index)
+{
+	return cpu.dr[index];
+}
+
+void vmx_insn_dr_set(unsigned index, uint64_t value)
+{
+	cpu.dr[index] = value;
+}
+
+void vmx_enter(struct vmx_vcpu *vmx)
+{
+	(void)vmx_exit(vmx);
+}
+
+/* --- the VM --- */
+
+static struct fake_vm fake;
+static struct machine machine;
+static struct vmx_vcpu *vmx;
+static struct vcpu *vcpu;
+static const struct backend_ops *ops;
+static char log_text[8192];
+static unsigned handled_kind;
+static enum verdict verdict;
+
+static enum verdict handler(struct vcpu *v)
+{
+	handled_kind = v->exit.kind;
+	return verdict;
+}
+
+/* allowed-1 settings above, allowed-0 below: what a CPU of 2013 says */
+static void capabilities_set(void)
+{
+	fake_msr_set(&fake.platform, MSR_VMX_BASIC, VMX_BASIC_TRUE_CONTROLS | 0x12);
+	fake_msr_set(&fake.platform, MSR_VMX_TRUE_PIN, 0x0000007f00000016);
+	fake_msr_set(&fake.platform, MSR_VMX_TRUE_PROC, 0xfff9fffe04006172);
+	fake_msr_set(&fake.platform, MSR_VMX_SECONDARY, 0x00007cff00000000);
+	fake_msr_set(&fake.platform, MSR_VMX_TRUE_EXIT, 0x007fffff00036dfb);
+	fake_msr_set(&fake.platform, MSR_VMX_TRUE_ENTRY, 0x0000ffff000011fb);
+	fake_msr_set(&fake.platform, MSR_VMX_EPT_VPID_CAP, 0x00000f0106334141);
+	fake_msr_set(&fake.platform, MSR_VMX_CR0_FIXED0, 0x80000021);
+	fake_msr_set(&fake.platform, MSR_VMX_CR4_FIXED0, 0x2000);
+	fake_msr_set(&fake.platform, MSR_FEATURE_CONTROL, 5);
+	fake_msr_set(&fake.platform, MSR_EFER, EFER_LME | EFER_LMA);
+	fake_msr_set(&fake.platform, MSR_PAT, 0x0007040600070406);
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	ops = __start_backends[0];
+	memset(&cpu, 0, sizeof(cpu));
+	memset(fake_vmcs, 0, sizeof(fake_vmcs));
+	memset(log_text, 0, sizeof(log_text));
+	fake_vm_init(&fake, MIB(16), MIB(8), 64);
+	machine.memory = (struct memory_map){.count = 1, .range = {{0, MIB(8), MEMORY_USABLE, 0}}};
+	fake.vm.machine = &machine;
+	fake.vm.backend = ops;
+	fake.log.ring = log_text;
+	fake.log.ring_size = sizeof(log_text) - 1;
+	capabilities_set();
+	vmx = calloc(1, sizeof(*vmx));
+	assert_non_null(vmx);
+	vcpu = &vmx->vcpu;
+	fake.vm.vcpu = vcpu;
+	vcpu_init(vcpu, &fake.vm);
+	assert_int_equal(ops->vcpu_init(vcpu), 0);
+	assert_int_equal(ops->cpu_enable(vcpu), 0);
+	for (unsigned i = 0; i < EXIT_KIND_COUNT; i++)
+		vcpu->slot[i] = handler;
+	verdict = VERDICT_RESUME;
+	vmcs_write(VMCS_GUEST_RIP, CODE);
+	vmcs_write(VMCS_GUEST_RFLAGS, X86_FLAGS_FIXED);
+	vmcs_write(VMCS_GUEST_CS_ACCESS, 0x9b);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	free(vmx);
+	fake_vm_free(&fake);
+	return 0;
+}
+
+static int leave_with(uint64_t reason)
+{
+	vmcs_write(VMCS_EXIT_REASON, reason);
+	return vmx_exit(vmx);
+}
+
+/* --- controls.c, detect.c, vcpu.c --- */
+
+static void test_feature_control(void **state)
+{
+	static const struct {
+		uint64_t value, wanted;
+		int result;
+	} cases[] = {
+		{0, 5, 0},
+		{1, 0, -EACCES},
+		{3, 0, -EACCES},
+		{5, 5, 0},
+		{7, 7, 0},
+		{0xff07, 0xff07, 0},
+		{0x60005, 0x60005, 0},
+		{0x100005, 0x100005, 0},
+		{0x60000, 0x60005, 0},
+		{2, 7, 0},
+	};
+
+	(void)state;
+	for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
+		uint64_t wanted = 0;
+
+		assert_int_equal(vmx_feature_control(cases[i].value, &wanted), cases[i].result);
+		assert_true(wanted == cases[i].wanted);
+	}
+}
+
+static void test_adjust(void **state)
+{
+	uint32_t value;
+
+	(void)state;
+	assert_int_equal(vmx_control_adjust(0x000000ff00000016, 0x01, 0x08, &value), 0);
+	assert_int_equal(value, 0x1f);
+	assert_int_equal(vmx_control_adjust(0x000000f700000016, 0x08, 0x100, &value), 0x08);
+	assert_int_equal(vmx_control_adjust(0x000000f700000016, 0x00, 0x108, &value), 0);
+	assert_int_equal(value, 0x16);
+}
+
+static const char *refused(void)
+{
+	const char *why = NULL, *cure = NULL;
+	int result = __start_backend_probes[0]->supported(&fake.platform.platform, &why, &cure);
+
+	if (!result)
+		return NULL;
+	assert_int_equal(result, -ENODEV);
+	assert_non_null(cure);
+	return why;
+}
+
+static void test_supported(void **state)
+{
+	static const struct {
+		uint32_t msr;
+		uint64_t without;
+		const char *word;
+	} needs[] = {
+		{MSR_VMX_BASIC, VMX_BASIC_TRUE_CONTROLS, "true"},
+		{MSR_VMX_SECONDARY, (uint64_t)VMCS_SECONDARY_EPT << 32, "(EPT)"},
+		{MSR_VMX_SECONDARY, (uint64_t)VMCS_SECONDARY_UNRESTRICTED_GUEST << 32, "unrestricted"},
+		{MSR_VMX_SECONDARY, (uint64_t)VMCS_SECONDARY_VPID << 32, "virtual-processor"},
+		{MSR_VMX_TRUE_EXIT, (uint64_t)VMCS_EXIT_SAVE_EFER << 32, "EFER"},
+		{MSR_VMX_TRUE_ENTRY, (uint64_t)VMCS_ENTRY_LOAD_PAT << 32, "PAT"},
+		{MSR_VMX_EPT_VPID_CAP, VMX_EPT_CAP_WB, "cached"},
+		{MSR_VMX_EPT_VPID_CAP, VMX_EPT_CAP_INVVPID_ALL, "INVVPID"},
+	};
+	const char *why, *cure;
+
+	(void)state;
+	assert_int_equal(__start_backend_probes[0]->supported(&fake.platform.platform, &why, &cure), -ENOTSUP);
+	fake_cpuid_set(&fake.platform, CPUID_VENDOR, 0,
+		       (struct cpuid_regs){.ebx = 0x756e6547, .edx = 0x49656e69, .ecx = 0x6c65746e});
+	assert_non_null(strstr(refused(), "shows no VMX"));
+	fake_cpuid_set(&fake.platform, CPUID_FEATURES, 0, (struct cpuid_regs){.ecx = CPUID_1_ECX_VMX});
+	assert_null(refused());
+	fake_msr_set(&fake.platform, MSR_FEATURE_CONTROL, 1);
+	assert_non_null(strstr(refused(), "locked off"));
+	fake_msr_set(&fake.platform, MSR_FEATURE_CONTROL, 0);
+	assert_null(refused());
+	assert_int_equal(fake_msr_get(&fake.platform, MSR_FEATURE_CONTROL), 0);
+	for (unsigned i = 0; i < ARRAY_SIZE(needs); i++) {
+		uint64_t value = fake_msr_get(&fake.platform, needs[i].msr);
+
+		fake_msr_set(&fake.platform, needs[i].msr, value & ~needs[i].without);
+		assert_non_null(strstr(refused(), needs[i].word));
+		fake_msr_set(&fake.platform, needs[i].msr, value);
+	}
+	fake_msr_set(&fake.platform, MSR_VMX_TRUE_PROC, 0xfff9fffe0401e172);
+	assert_non_null(strstr(refused(), "CR3"));
+}
+
+static void test_enable(void **state)
+{
+	(void)state;
+	fake_msr_set(&fake.platform, MSR_FEATURE_CONTROL, 0x60000);
+	assert_int_equal(ops->cpu_enable(vcpu), 0);
+	assert_int_equal(fake_msr_get(&fake.platform, MSR_FEATURE_CONTROL), 0x60005);
+	assert_true(vmcs_read(VMCS_LINK_POINTER) == ~0ull);
+	assert_int_equal(vmcs_read(VMCS_VPID), 1);
+	assert_int_equal(vmcs_read(VMCS_HOST_TR_SELECTOR), 0x18);
+	assert_int_equal(vmcs_read(VMCS_CR0_MASK), CR0_NE);
+	assert_int_equal(vmcs_read(VMCS_CR4_MASK), CR4_VMXE);
+	assert_int_equal(vmcs_read(VMCS_SECONDARY_CONTROLS), 0x10aa);
+	cpu.vmxon_error = -EIO;
+	assert_int_equal(ops->cpu_enable(vcpu), -EIO);
+	fake_msr_set(&fake.platform, MSR_FEATURE_CONTROL, 1);
+	cpu.vmxon_error = 0;
+	assert_int_equal(ops->cpu_enable(vcpu), -EIO);
+}
+
+/* --- run.c --- */
+
+static void test_kinds(void **state)
+{
+	static const struct {
+		uint64_t reason;
+		unsigned kind;
+	} kinds[] = {
+		{1, EXIT_INTR},
+		{2, EXIT_SHUTDOWN},
+		{3, EXIT_INIT},
+		{10, EXIT_CPUID},
+		{11, EXIT_VIRT_INSN},
+		{13, EXIT_INVD},
+		{18, EXIT_HYPERCALL},
+		{19, EXIT_VIRT_INSN},
+		{27, EXIT_VIRT_INSN},
+		{28, EXIT_CR},
+		{30, EXIT_IO},
+		{31, EXIT_MSR},
+		{32, EXIT_MSR},
+		{48, EXIT_NESTED},
+		{49, EXIT_UNKNOWN},
+		{50, EXIT_VIRT_INSN},
+		{53, EXIT_VIRT_INSN},
+		{55, EXIT_XSETBV},
+		{63, EXIT_UNKNOWN},
+		{64, EXIT_UNKNOWN},
+		{12, EXIT_UNKNOWN},
+		{0x80000021, EXIT_INVALID},
+		{0x80000022, EXIT_INVALID},
+	};
+
+	(void)state;
+	for (unsigned i = 0; i < ARRAY_SIZE(kinds); i++) {
+		(void)leave_with(kinds[i].reason);
+		assert_int_equal(handled_kind, kinds[i].kind);
+	}
+	vmcs_write(VMCS_EXIT_INTR_INFO, 0x80000b0e);
+	(void)leave_with(0);
+	assert_int_equal(handled_kind, EXIT_EXCEPTION);
+	assert_false(vcpu->events.nmi);
+}
+
+static void test_nmi_is_given_back(void **state)
+{
+	(void)state;
+	vmcs_write(VMCS_EXIT_INTR_INFO, 0x80000202);
+	(void)leave_with(0);
+	assert_int_equal(handled_kind, EXIT_NMI);
+	assert_int_equal(vmcs_read(VMCS_ENTRY_INTR_INFO), 0x80000202);
+}
+
+static void test_exit_writes_what_changed(void **state)
+{
+	(void)state;
+	verdict = VERDICT_SKIP_INSN;
+	vmcs_write(VMCS_EXIT_INSTRUCTION_LENGTH, 2);
+	vmcs_write(VMCS_GUEST_INTERRUPTIBILITY, VMCS_BLOCKING_STI | VMCS_BLOCKING_NMI);
+	(void)leave_with(VMX_EXIT_CPUID);
+	assert_int_equal(vmcs_read(VMCS_GUEST_RIP), CODE + 2);
+	assert_int_equal(vmcs_read(VMCS_GUEST_INTERRUPTIBILITY), VMCS_BLOCKING_NMI);
+	verdict = VERDICT_RESUME;
+	vmcs_write(VMCS_GUEST_INTERRUPTIBILITY, VMCS_BLOCKING_STI);
+	(void)leave_with(VMX_EXIT_CPUID);
+	assert_int_equal(vmcs_read(VMCS_GUEST_RIP), CODE + 2);
+	assert_int_equal(vmcs_read(VMCS_GUEST_INTERRUPTIBILITY), VMCS_BLOCKING_STI);
+}
+
+static void test_pending_debug(void **state)
+{
+	(void)state;
+	vmcs_write(VMCS_GUEST_PENDING_DEBUG, VMCS_PENDING_BS);
+	(void)leave_with(VMX_EXIT_EPT_VIOLATION);
+	assert_int_equal(vmcs_read(VMCS_GUEST_PENDING_DEBUG), VMCS_PENDING_BS);
+	vmcs_write(VMCS_GUEST_RFLAGS, X86_FLAGS_FIXED | X86_FLAGS_TF);
+	(void)leave_with(VMX_EXIT_EPT_VIOLATION);
+	assert_int_equal(vmcs_read(VMCS_GUEST_PENDING_DEBUG), 0);
+	vmcs_write(VMCS_GUEST_INTERRUPTIBILITY, VMCS_BLOCKING_MOV_SS);
+	(void)leave_with(VMX_EXIT_EPT_VIOLATION);
+	assert_int_equal(vmcs_read(VMCS_GUEST_PENDING_DEBUG), VMCS_PENDING_BS);
+}
+
+static void test_detail(void **state)
+{
+	(void)state;
+	vcpu->gpr[GPR_RCX] = 0x1c0000080;
+	(void)leave_with(VMX_EXIT_WRMSR);
+	ops->decode_detail(vcpu);
+	assert_int_equal(vcpu->detail.msr.index, 0xc0000080);
+	assert_true(vcpu->detail.msr.write);
+	vmcs_write(VMCS_EXIT_QUALIFICATION, 0x3f8003b); /* rep insd from 3f8h */
+	(void)leave_with(VMX_EXIT_IO);
+	ops->decode_detail(vcpu);
+	assert_int_equal(vcpu->detail.io.port, 0x3f8);
+	assert_int_equal(vcpu->detail.io.size, 4);
+	assert_true(vcpu->detail.io.in && vcpu->detail.io.string && vcpu->detail.io.rep);
+	vmcs_write(VMCS_EXIT_QUALIFICATION, 0x1aa);
+	vmcs_write(VMCS_GUEST_PHYSICAL_ADDRESS, 0x12345);
+	(void)leave_with(VMX_EXIT_EPT_VIOLATION);
+	ops->decode_detail(vcpu);
+	assert_true(vcpu->detail.nested.gpa == 0x12345);
+	assert_int_equal(vcpu->detail.nested.access, ACCESS_WRITE);
+	assert_true(vcpu->detail.nested.present && !vcpu->detail.nested.table_walk);
+	vmcs_write(VMCS_EXIT_QUALIFICATION, 0x81);
+	ops->decode_detail(vcpu);
+	assert_true(!vcpu->detail.nested.present && vcpu->detail.nested.table_walk);
+	vcpu->gpr[GPR_RBX] = 0xffffffff80050033;
+	vmcs_write(VMCS_EXIT_QUALIFICATION, 0x300);
+	(void)leave_with(VMX_EXIT_CR);
+	ops->decode_detail(vcpu);
+	assert_int_equal(vcpu->detail.cr.number, 0);
+	assert_true(vcpu->detail.cr.value == 0x80050033 && vcpu->detail.cr.owned == CR0_NE);
+}
+
+static void test_debug_exception_sets_dr6(void **state)
+{
+	(void)state;
+	vmcs_write(VMCS_EXIT_INTR_INFO, 0x80000301);
+	vmcs_write(VMCS_EXIT_QUALIFICATION, 0x4001);
+	vmcs_write(VMCS_GUEST_DR7, 0x400 | DR7_GD);
+	cpu.dr[6] = 0xffff0ff0;
+	(void)leave_with(VMX_EXIT_EXCEPTION);
+	ops->decode_detail(vcpu);
+	assert_int_equal(vcpu->detail.exception.vector, 1);
+	assert_true(cpu.dr[6] == 0xffff4ff1);
+	assert_int_equal(vmcs_read(VMCS_GUEST_DR7), 0x400);
+}
+
+/* --- regs.c --- */
+
+static void test_registers(void **state)
+{
+	(void)state;
+	ops->reg_set(vcpu, REG_CR0, CR0_ET);
+	assert_int_equal(vmcs_read(VMCS_GUEST_CR0), CR0_ET | CR0_NE);
+	assert_int_equal(ops->reg_get(vcpu, REG_CR0), CR0_ET);
+	/* what the guest changed by itself is seen, but for the owned bit */
+	vmcs_write(VMCS_GUEST_CR0, CR0_PE | CR0_ET | CR0_NE);
+	assert_int_equal(ops->reg_get(vcpu, REG_CR0), CR0_PE | CR0_ET);
+	ops->reg_set(vcpu, REG_CR4, CR4_PAE);
+	assert_int_equal(vmcs_read(VMCS_GUEST_CR4), CR4_PAE | CR4_VMXE);
+	assert_int_equal(ops->reg_get(vcpu, REG_CR4), CR4_PAE);
+	ops->reg_set(vcpu, REG_EFER, EFER_LME | EFER_LMA);
+	assert_true(vmcs_read(VMCS_ENTRY_CONTROLS) & VMCS_ENTRY_LONG_MODE);
+	ops->reg_set(vcpu, REG_EFER, EFER_LME);
+	assert_false(vmcs_read(VMCS_ENTRY_CONTROLS) & VMCS_ENTRY_LONG_MODE);
+	ops->reg_set(vcpu, REG_INTERRUPT_SHADOW, 1);
+	assert_int_equal(vmcs_read(VMCS_GUEST_INTERRUPTIBILITY), VMCS_BLOCKING_MOV_SS);
+	vcpu->rflags |= X86_FLAGS_IF;
+	ops->reg_set(vcpu, REG_INTERRUPT_SHADOW, 1);
+	assert_int_equal(vmcs_read(VMCS_GUEST_INTERRUPTIBILITY), VMCS_BLOCKING_STI);
+}
+
+static void test_segments(void **state)
+{
+	struct segment segment = {.base = 0x12340, .limit = 0xffffffff, .selector = 8, .attributes = 0xa9b}, back;
+
+	(void)state;
+	for (enum seg seg = 0; seg < SEG_COUNT; seg++) {
+		ops->seg_set(vcpu, seg, &segment);
+		ops->seg_get(vcpu, seg, &back);
+		assert_memory_equal(&segment, &back, sizeof(back));
+	}
+	assert_int_equal(vmcs_read(VMCS_GUEST_CS_ACCESS), 0xa09b);
+	segment.attributes = 0;
+	ops->seg_set(vcpu, SEG_FS, &segment);
+	assert_int_equal(vmcs_read(VMCS_GUEST_ES_ACCESS + 8), VMCS_ACCESS_UNUSABLE);
+	ops->seg_get(vcpu, SEG_FS, &back);
+	assert_int_equal(back.attributes & SEG_ATTR_PRESENT, 0);
+}
+
+/* --- intercept.c, event.c, nested.c, dump.c --- */
+
+static void test_bitmaps(void **state)
+{
+	(void)state;
+	assert_int_equal(ops->intercept(vcpu, INTERCEPT_MSR_READ, 0x3a, true), 0);
+	assert_int_equal(vmx->msrpm[7], 4);
+	assert_int_equal(ops->intercept(vcpu, INTERCEPT_MSR_READ, 0xc0000080, true), 0);
+	assert_int_equal(vmx->msrpm[0x400 + 16], 1);
+	assert_int_equal(ops->intercept(vcpu, INTERCEPT_MSR_WRITE, 0x1fff, true), 0);
+	assert_int_equal(vmx->msrpm[0x800 + 0x3ff], 0x80);
+	assert_int_equal(ops->intercept(vcpu, INTERCEPT_MSR_WRITE, 0xc0001fff, true), 0);
+	assert_int_equal(vmx->msrpm[0xfff], 0x80);
+	assert_int_equal(ops->intercept(vcpu, INTERCEPT_MSR_WRITE, 0xc0010114, true), 0); /* exits anyway */
+	assert_int_equal(ops->intercept(vcpu, INTERCEPT_PORT, 0xffff, true), 0);
+	assert_int_equal(vmx->iopm[0x1fff], 0x80);
+	assert_int_equal(ops->intercept(vcpu, INTERCEPT_PORT, 0x10000, true), -EINVAL);
+	assert_int_equal(ops->intercept(vcpu, INTERCEPT_EXCEPTION, 13, true), 0);
+	assert_int_equal(vmcs_read(VMCS_EXCEPTION_BITMAP), 1 << 13);
+}
+
+static void test_step(void **state)
+{
+	(void)state;
+	vcpu->rip = CODE;
+	vcpu->rflags = X86_FLAGS_FIXED;
+	ops->step(vcpu, true);
+	assert_true(vcpu->rflags & X86_FLAGS_TF);
+	assert_int_equal(vmcs_read(VMCS_EXCEPTION_BITMAP), 0xffffffff);
+	assert_int_equal(vmcs_read(VMCS_PIN_CONTROLS) & 9, 8);
+	ops->step(vcpu, false);
+	assert_int_equal(vmcs_read(VMCS_EXCEPTION_BITMAP), 0);
+	assert_int_equal(vmcs_read(VMCS_PIN_CONTROLS) & 9, 0);
+	/* interrupts that the guest could take come first */
+	vcpu->rflags = X86_FLAGS_FIXED | X86_FLAGS_IF;
+	ops->step(vcpu, true);
+	assert_int_equal(vmcs_read(VMCS_PIN_CONTROLS) & 9, 9);
+	ops->step(vcpu, false);
+	/* in STI's shadow the instruction comes first */
+	vmcs_write(VMCS_GUEST_INTERRUPTIBILITY, VMCS_BLOCKING_STI);
+	ops->step(vcpu, true);
+	assert_int_equal(vmcs_read(VMCS_PIN_CONTROLS) & 9, 8);
+	assert_int_equal(vmcs_read(VMCS_GUEST_INTERRUPTIBILITY), VMCS_BLOCKING_MOV_SS);
+	assert_int_equal(vmcs_read(VMCS_GUEST_PENDING_DEBUG), VMCS_PENDING_BS);
+	ops->step(vcpu, false);
+	assert_int_equal(vmcs_read(VMCS_GUEST_INTERRUPTIBILITY), VMCS_BLOCKING_STI);
+	assert_int_equal(vmcs_read(VMCS_GUEST_PENDING_DEBUG), 0);
+}
+
+static void test_events(void **state)
+{
+	(void)state;
+	vmcs_write(VMCS_GUEST_CR0, CR0_PE | CR0_NE);
+	ops->inject(vcpu,
+		    &(struct event){
+			    .type = EVENT_EXCEPTION, .vector = 14, .has_error = true, .error = 7, .address = 0x999});
+	assert_int_equal(vmcs_read(VMCS_ENTRY_INTR_INFO), 0x80000b0e);
+	assert_int_equal(vmcs_read(VMCS_ENTRY_EXCEPTION_ERROR), 7);
+	assert_int_equal(cpu.cr[2], 0x999);
+	ops->inject(vcpu, &(struct event){.type = EVENT_SOFT_INTR, .vector = 0x15, .length = 2});
+	assert_int_equal(vmcs_read(VMCS_ENTRY_INTR_INFO), 0x80000415);
+	assert_int_equal(vmcs_read(VMCS_ENTRY_INSTRUCTION_LENGTH), 2);
+	ops->inject(vcpu, &(struct event){.type = EVENT_SOFT_EXCEPT, .vector = 3, .length = 1});
+	assert_int_equal(vmcs_read(VMCS_ENTRY_INTR_INFO), 0x80000603);
+	/* no error code in real mode, whatever the emulator says */
+	vmcs_write(VMCS_GUEST_CR0, CR0_NE);
+	vmcs_write(VMCS_IDT_VECTORING_INFO, 0x80000b0d);
+	(void)leave_with(VMX_EXIT_EPT_VIOLATION);
+	assert_int_equal(vmcs_read(VMCS_ENTRY_INTR_INFO), 0x8000030d);
+}
+
+static void test_nested(void **state)
+{
+	struct nested_entry entry = {
+		.present = true, .leaf = true, .access = ACCESS_READ | ACCESS_EXEC, .address = MIB(2)};
+	struct nested_entry back;
+	struct nested_view view = {.root = 0x5000};
+
+	(void)state;
+	assert_true(vmx_nested_encode(&entry, 2) == (MIB(2) | 0xb5));
+	vmx_nested_decode(MIB(2) | 0xb5, 2, &back);
+	assert_true(back.present && back.leaf && back.access == entry.access && back.address == entry.address);
+	entry.leaf = false;
+	assert_true(vmx_nested_encode(&entry, 2) == (MIB(2) | 5));
+	entry.present = false;
+	assert_true(vmx_nested_encode(&entry, 1) == 0);
+	ops->nested_activate(vcpu, &view);
+	assert_int_equal(vmcs_read(VMCS_EPT_POINTER), 0x501e);
+	assert_int_equal(cpu.invepts, 1);
+	ops->tlb_flush(vcpu, TLB_FLUSH_GUEST);
+	assert_int_equal(cpu.invvpids, 1);
+}
+
+static void test_dump_names_the_field(void **state)
+{
+	(void)state;
+	vmcs_write(VMCS_GUEST_CR0, CR0_PG | CR0_NE);
+	(void)leave_with(0x80000021);
+	ops->dump(vcpu);
+	assert_non_null(strstr(log_text, "CR0: PG without PE"));
+	vmcs_write(VMCS_EXIT_REASON, 0);
+	vmcs_write(VMCS_INSTRUCTION_ERROR, 7);
+	(void)vmx_entry_failed(vmx);
+	ops->dump(vcpu);
+	assert_non_null(strstr(log_text, "an invalid control field"));
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		TEST(test_feature_control),
+		TEST(test_adjust),
+		TEST(test_supported),
+		TEST(test_enable),
+		TEST(test_kinds),
+		TEST(test_nmi_is_given_back),
+		TEST(test_exit_writes_what_changed),
+		TEST(test_pending_debug),
+		TEST(test_detail),
+		TEST(test_debug_exception_sets_dr6),
+		TEST(test_registers),
+		TEST(test_segments),
+		TEST(test_bitmaps),
+		TEST(test_step),
+		TEST(test_events),
+		TEST(test_nested),
+		TEST(test_dump_names_the_field),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,264 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Bochs 2.7 as an emulated PC with Intel VMX or AMD SVM. It interprets, and counts each instruction as one tick.
+
+The serial ports are sockets, what the emulator says about the machine is read from its log through a pipe, and memory
+is looked at with its debugger. Sticks are the first ATA disk: its BIOS boots from no USB.
+"""
+
+import os
+import re
+import select
+import shlex
+import signal
+import socket
+import subprocess
+import time
+
+import common
+
+ANSWER_SECONDS = 30  # the longest that the debugger may take
+SETTLE_SECONDS = 0.2  # how long a command to the debugger may take to be obeyed
+PROMPT = re.compile(rb"<bochs:\d+> $")
+RESET_LINE = b"bx_pc_system_c::Reset(HARDWARE) called"
+OFF_LINE = b"soft power off"
+# What of the log says why a machine broke, with words for people where the emulator has none.
+BROKEN_LINE = re.compile(rb"(?:>>PANIC<<|VMENTER FAIL|VMFAIL).*")
+
+CONFIGURATION = """\
+config_interface: textconfig
+display_library: {display}
+cpu: model={cpu}, count={cpus}, ips=10000000, reset_on_triple_fault=1
+megs: {mem}
+romimage: file=/usr/share/bochs/BIOS-bochs-latest, options=fastboot
+vgaromimage: file=/usr/share/vgabios/vgabios.bin
+vga: extension=vbe, update_freq=5, realtime=0
+pci: enabled=1, chipset=i440fx
+ata0: enabled=1, ioaddr1=0x1f0, ioaddr2=0x3f0, irq=14
+ata1: enabled=1, ioaddr1=0x170, ioaddr2=0x370, irq=15
+{disks}
+boot: {boot}
+clock: sync=none, time0=1704067200
+com1: enabled=1, mode={com1}
+com2: enabled=1, mode={com2}
+panic: action=fatal
+error: action=report
+info: action=report
+debug: action=ignore
+log: {log}
+"""
+
+SLOTS = ["ata0-master", "ata0-slave", "ata1-master", "ata1-slave"]
+
+
+class Log:
+    """The emulator's log, read through a pipe while it is written."""
+
+    def __init__(self, path):
+        os.mkfifo(path)
+        self.fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        # A writer of our own: the pipe has no end until the emulator has opened it.
+        self.writer = os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        self.rest = b""
+        self.closed = False
+
+    def fileno(self):
+        return self.fd
+
+    def lines(self):
+        while True:
+            try:
+                data = os.read(self.fd, 65536)
+            except BlockingIOError:
+                break
+            if not data:
+                break
+            self.rest += data
+        *lines, self.rest = self.rest.split(b"\n")
+        return lines
+
+
+class Bochs:
+    program = "bochs-bin"
+    noise = re.compile(r"\d{11}[ie]\[|ALSA lib ")  # lines of its standard error that say nothing
+
+    def __init__(self, options, folder):
+        self.options = options
+        self.folder = folder
+        self.monitor = None
+        self.process = None
+        self.resets = 0
+        self.position = 0  # in what the debugger said
+        self._refuse()
+
+    def _refuse(self):
+        options = self.options
+        for name in ("q35", "ahci", "smm", "nic", "icount", "qemu_arg"):
+            if getattr(options, name):
+                raise common.Failure(f"{self.name} has no --{name.replace('_', '-')}")
+        if len(options.disk) + bool(options.stick or options.kernel) + bool(options.cdrom) > len(SLOTS):
+            raise common.Failure(f"{self.name} takes {len(SLOTS)} disks, the stick and the CD-ROM included")
+
+    # -- the configuration
+
+    def configuration(self, com1, com2, log):
+        options = self.options
+        disks, slots = [], iter(SLOTS)
+        for path in [*self._sticks(), *options.disk]:
+            disks.append(f'{next(slots)}: type=disk, mode=flat, path="{path}"')
+        if options.cdrom:
+            disks.append(f'{next(slots)}: type=cdrom, path="{options.cdrom}", status=inserted')
+        return CONFIGURATION.format(
+            display="x" if options.window else 'rfb, options="timeout=0"',
+            cpu=options.cpu or self.cpu,
+            cpus=options.cpus,
+            mem=options.mem,
+            disks="\n".join(disks),
+            boot="disk, cdrom" if options.cdrom and len(disks) > 1 else "cdrom" if options.cdrom else "disk",
+            com1=com1,
+            com2=com2,
+            log=log,
+        )
+
+    def _sticks(self):
+        return [self.options.stick] if self.options.stick else []
+
+    def command_for_people(self):
+        """The configuration, and the command line that takes it."""
+        if self.options.kernel:
+            self.options.stick = "undercroft.img"
+        log = self.options.log if self.options.log not in (None, "-") else "undercroft.log"
+        text = self.configuration("term, dev=/dev/tty", f"file, dev={log}", "bochs.log")
+        return f"{text}# {shlex.join([self.program, '-q', '-unlock', '-f', 'bochsrc'])}, then type: continue"
+
+    # -- the running emulator
+
+    def _own_images(self):
+        """Private copies: what is written is lost, and a killed emulator leaves its locks on them."""
+        options = self.options
+        if options.kernel:
+            stick = self.folder / "kernel.img"
+            blob = ["--blob", options.blob] if options.blob else []
+            common.run(common.TOP / "tools/image", stick, "--kernel", options.kernel, *blob)
+            options.stick = stick
+        elif options.stick and options.stick.parent != self.folder:
+            options.stick = self._copy(options.stick, "stick.img")
+        kept = len(options.disk) - 1 if options.write else None
+        options.disk = [
+            disk if number == kept else self._copy(disk, f"disk{number}.img") for number, disk in enumerate(options.disk)
+        ]
+
+    def _copy(self, path, name):
+        common.run("cp", "--reflink=auto", "--sparse=always", path, self.folder / name)
+        return self.folder / name
+
+    def prepare(self):
+        self._own_images()
+        self.listeners = []
+        ports = []
+        for _ in range(2):
+            listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+            listener.bind(("127.0.0.1", 0))
+            listener.listen(1)
+            self.listeners.append(listener)
+            ports.append(f"socket-client, dev=127.0.0.1:{listener.getsockname()[1]}")
+        self.log = Log(self.folder / "log")
+        configuration = self.folder / "bochsrc"
+        configuration.write_text(self.configuration(*ports, self.folder / "log"))
+        self.said = open(self.folder / "debugger", "w+b")
+        return [self.program, "-q", "-unlock", "-f", str(configuration)]
+
+    def streams(self):
+        """What the emulator's standard input and output are."""
+        return {"stdin": subprocess.PIPE, "stdout": self.said}
+
+    def connect(self, process, died):
+        self.process = process
+        connections = []
+        deadline = time.monotonic() + ANSWER_SECONDS
+        for listener in self.listeners:
+            while True:
+                listener.settimeout(0.1)
+                try:
+                    connections.append(listener.accept()[0])
+                    break
+                except TimeoutError:
+                    if died():
+                        return None
+                    if time.monotonic() > deadline:
+                        raise common.Failure(f"the emulator did not connect within {ANSWER_SECONDS} s") from None
+            listener.close()
+        self.monitor = self.log
+        self._wait_prompt()
+        self._continue()
+        return connections
+
+    def poll(self):
+        happened = []
+        for line in self.log.lines():
+            if RESET_LINE in line:
+                self.resets += 1
+                if self.resets > 1:  # the first one is the start
+                    happened.append(("reset", "hardware reset"))
+            elif OFF_LINE in line:
+                happened.append(("off", "ACPI"))
+            elif match := BROKEN_LINE.search(line):
+                happened.append(("said", match[0].decode(errors="replace").strip()))
+        return happened
+
+    def memory(self, address, size):
+        """Guest-physical memory, hidden memory included; the machine stands still meanwhile."""
+        # One that arrives before the last "continue" was obeyed is lost.
+        time.sleep(max(0.0, self.continued + SETTLE_SECONDS - time.monotonic()))
+        self.process.send_signal(signal.SIGINT)
+        self._wait_prompt()
+        self._type(f"xp /{(size + 3) // 4}wx {address:#x}")
+        answer = self._wait_prompt()
+        self._continue()
+        words = re.findall(rb"\t(0x[0-9a-f]{8})\b", answer)
+        if len(words) * 4 < size:
+            raise common.Failure(f"the emulator's debugger shows no memory at {address:#x}")
+        return b"".join(int(word, 16).to_bytes(4, "little") for word in words)[:size]
+
+    def _continue(self):
+        self._type("continue")
+        self.continued = time.monotonic()
+
+    def _type(self, text):
+        self.position = os.path.getsize(self.folder / "debugger")
+        try:
+            self.process.stdin.write(text.encode() + b"\n")
+            self.process.stdin.flush()
+        except OSError:
+            raise common.Failure("the emulator's debugger went away") from None
+
+    def _wait_prompt(self):
+        """What the debugger said since the last command, up to its prompt."""
+        deadline = time.monotonic() + ANSWER_SECONDS
+        while True:
+            with open(self.folder / "debugger", "rb") as said:
+                said.seek(self.position)
+                data = said.read()
+            if PROMPT.search(data):
+                self.position += len(data)
+                return data
+            if time.monotonic() > deadline or self.process.poll() is not None:
+                raise common.Failure(f"the emulator's debugger was silent for {ANSWER_SECONDS} s")
+            select.select([], [], [], 0.02)
+
+    def reset(self):
+        raise common.Failure(f"{self.name} cannot be reset from outside")
+
+    def quit(self):
+        self.process.kill()
+
+
+class BochsVmx(Bochs):
+    name = "bochs-vmx"
+    title = "Bochs, a PC with Intel VMX, EPT and unrestricted guest"
+    cpu = "corei7_haswell_4770"
+
+
+class BochsSvm(Bochs):
+    name = "bochs-svm"
+    title = "Bochs, a PC with AMD SVM and nested paging"
+    cpu = "zambezi"
