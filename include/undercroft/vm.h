@@ -7,6 +7,7 @@
 
 #include <undercroft/types.h>
 #include <undercroft/exit.h>
+#include <undercroft/memory_type.h>
 #include <undercroft/nested.h>
 #include <undercroft/owner.h>
 #include <undercroft/region.h>
@@ -46,6 +47,7 @@ struct vm {
 	 * is not so, as in hosted tests; then the direct paths are not taken.
 	 */
 	gpa_t direct_limit;
+	struct memory_types types; /* by the guest's MTRRs */
 	struct page_pool pool;
 	struct nested_view base;
 	struct hidden_range hidden[VM_HIDDEN_MAX];

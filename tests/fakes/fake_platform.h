@@ -87,7 +87,7 @@ struct fake_platform {
 	struct fake_access access[FAKE_ACCESS_MAX]; /* the first FAKE_ACCESS_MAX of them */
 	unsigned access_count;			    /* of all, also those that are not kept */
 	uint64_t clock_us; /* the time; one microsecond passes with each access and each query */
-	unsigned cache_flushes;
+	unsigned cache_flushes, memory_type_writes;
 	unsigned halts, resets; /* how often halt() and reset() were called */
 	jmp_buf *escape; /* not NULL: halt() and reset() leave by longjmp(*escape, 1), as they would never return */
 };
