@@ -56,6 +56,7 @@ struct vm {
 	struct intercept_table intercepts;
 	struct guest_call guest_call[VM_GUEST_CALL_MAX];
 	unsigned guest_call_count;
+	bool a20_off;	/* the guest's address line 20: a20.h */
 	bool hide_cpus; /* other CPUs exist and the guest must not start them */
 	struct plugin_registry *plugins;
 	struct vcpu *vcpu;
