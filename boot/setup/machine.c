@@ -104,6 +104,8 @@ static void read_firmware(struct machine *machine)
 		    !firmware_find_table(&memory, machine->acpi_rsdp, "IVRS", &table, &length))
 			machine->iommu_count = 1;
 	}
+	if (machine->acpi_rsdp)
+		(void)firmware_find_sleep(&memory, machine->acpi_rsdp, &machine->sleep);
 	if (!firmware_find_mp(&memory, &machine->mp_floating, &table, &length) && table && count <= 0)
 		count = mp_list_cpus((const void *)(uintptr_t)table, length, machine->apic_id, MACHINE_CPU_MAX);
 	machine->cpu_count = count > 1 ? (uint32_t)count : 1;

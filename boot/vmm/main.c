@@ -23,6 +23,7 @@
 #include "core/exit.h"
 #include "core/memory_type.h"
 #include "core/plugin.h"
+#include "core/sleep.h"
 
 #define VCPU_SIZE_MAX	    8192
 #define FRONTEND_SIZE_MAX   256
@@ -261,6 +262,7 @@ void vmm_main(const void *handoff, uint64_t handoff_size, uint64_t mapped)
 	if (memory_types_watch(vcpu))
 		fatal("the memory type registers cannot be watched");
 	frontend_hide(vcpu);
+	sleep_watch(vcpu);
 	if (vm->hide_cpus && apic_hide_cpus(vcpu))
 		fatal("the local APIC cannot be watched");
 	if (plugin_registry_init(vcpu, __start_plugins, (size_t)(__stop_plugins - __start_plugins), handoff))

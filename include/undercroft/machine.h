@@ -8,6 +8,7 @@
 
 #include <undercroft/types.h>
 #include <undercroft/memory_type.h>
+#include <undercroft/sleep.h>
 
 #define MACHINE_VERSION	   2
 #define MACHINE_MEMORY_MAX 128
@@ -56,6 +57,7 @@ struct machine {
 	uint32_t iommu_count;			    /* DMAR or IVRS units found */
 	uint64_t acpi_rsdp, acpi_madt, mp_floating; /* guest-physical, 0: none */
 	struct mtrr_set mtrr;
+	struct sleep_control sleep;
 	uint64_t pat;
 	struct framebuffer framebuffer;
 	uint16_t bios_base_memory_kib, com_port[4]; /* BDA 40:13 and 40:00 */

@@ -11,6 +11,7 @@
 #include <undercroft/nested.h>
 #include <undercroft/owner.h>
 #include <undercroft/region.h>
+#include <undercroft/sleep.h>
 
 struct backend_ops;
 struct log;
@@ -35,6 +36,13 @@ struct guest_call {
 	char name[32]; /* whose it is: a plugin, or "start" for the start stub's log lines */
 };
 
+/* The registers that send the machine to sleep, watched. */
+struct sleep_watch {
+	struct region control[SLEEP_BLOCKS];
+	struct region status[SLEEP_BLOCKS]; /* armed from a refused request until the guest has noted its end */
+	bool woken;
+};
+
 struct vm {
 	const struct backend_ops *backend;
 	struct platform *platform;
@@ -56,6 +64,7 @@ struct vm {
 	struct intercept_table intercepts;
 	struct guest_call guest_call[VM_GUEST_CALL_MAX];
 	unsigned guest_call_count;
+	struct sleep_watch sleep;
 	bool a20_off;	/* the guest's address line 20: a20.h */
 	bool hide_cpus; /* other CPUs exist and the guest must not start them */
 	struct plugin_registry *plugins;
