@@ -45,6 +45,19 @@ static enum verdict exit_invd(struct vcpu *vcpu)
 	return VERDICT_SKIP_INSN;
 }
 
+/*
+ * INIT comes from the ports that reset a PC, and resets the CPU alone. The firmware at the reset vector would then
+ * reset the rest, or, for protected-mode programs of the 286, go on where CMOS says. The first is what is done; the
+ * second is not supported.
+ */
+static enum verdict exit_init(struct vcpu *vcpu)
+{
+	log_printf(vcpu->vm->log, "undercroft: the guest's CPU was sent INIT; resetting the machine\n");
+	vcpu->vm->platform->ops->reset(vcpu->vm->platform);
+	vcpu_fatal(vcpu, "the machine did not reset");
+	return VERDICT_RESUME;
+}
+
 static enum verdict exit_invalid(struct vcpu *vcpu)
 {
 	vcpu_fatal(vcpu, "the CPU refused the guest's state");
@@ -54,6 +67,18 @@ static enum verdict exit_invalid(struct vcpu *vcpu)
 static enum verdict exit_unexpected(struct vcpu *vcpu)
 {
 	vcpu_fatal(vcpu, "an exit that nothing asked for");
+	return VERDICT_RESUME;
+}
+
+/* The guest can take the NMI that waits for it. A step is given up, as for an NMI that arrives: it would wait for it.
+ */
+static enum verdict exit_window(struct vcpu *vcpu)
+{
+	if (!vcpu->events.window)
+		return exit_unexpected(vcpu);
+	if (vcpu->step.active)
+		step_end(vcpu, false);
+	vcpu->work |= WORK_EVENT;
 	return VERDICT_RESUME;
 }
 
@@ -68,9 +93,10 @@ const exit_handler_fn exit_defaults[EXIT_KIND_COUNT] = {
 	[EXIT_EXCEPTION] = exit_exception,
 	[EXIT_NMI] = exit_nmi,
 	[EXIT_INTR] = exit_unexpected,
-	[EXIT_WINDOW] = exit_unexpected,
+	[EXIT_WINDOW] = exit_window,
 	[EXIT_INVALID] = exit_invalid,
 	[EXIT_INVD] = exit_invd,
+	[EXIT_INIT] = exit_init,
 	[EXIT_UNKNOWN] = exit_unexpected,
 };
 

@@ -24,9 +24,10 @@ struct vcpu;
  * EXCEPTION   an intercepted exception
  * NMI         a non-maskable interrupt arrived
  * INTR        an external interrupt arrived
- * WINDOW      the guest can take an interrupt now
+ * WINDOW      the guest can take an NMI now
  * INVALID     the CPU refused to enter the guest
  * INVD        INVD executed
+ * INIT        the CPU was sent INIT
  */
 #define EXIT_KINDS(X)             \
 	X(UNKNOWN, "unknown")     \
@@ -42,7 +43,8 @@ struct vcpu;
 	X(INTR, "intr")           \
 	X(WINDOW, "window")       \
 	X(INVALID, "invalid")     \
-	X(INVD, "invd")
+	X(INVD, "invd")           \
+	X(INIT, "init")
 
 enum exit_kind {
 #define X(symbol, name) EXIT_##symbol,
