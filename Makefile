@@ -20,6 +20,8 @@ endif
 LD      := ld
 OBJCOPY := objcopy
 DEPS    := $(O)/deps
+# for the tools: what tools/deps brought may be out of tree
+export UNDERCROFT_DEPS = $(abspath $(DEPS))
 V       ?= 0
 ifeq ($(V),1)
 Q   :=
@@ -44,7 +46,7 @@ help:
 	'make image          $(O)/undercroft.img for a USB stick' \
 	'make menuconfig     choose backends, links and plugins (also nconfig, X_defconfig, olddefconfig, savedefconfig)' \
 	'make bench          count instructions, write docs/PERFORMANCE.md' \
-	'make lint           style, layering and formatting' \
+	'make lint           formatting, layering, and that clang builds everything' \
 	'make fuzz           all fuzzers (SECONDS_EACH=60)' \
 	'make format         clang-format the tree' \
 	'make deps           install what building and testing need' \
@@ -268,11 +270,12 @@ check-unit: units
 	$(Q)tests/unit/run --summary $(O)/unit.summary $(addprefix $(O)/unit/,$(sort $(units)))
 check-machine: $(O)/undercroft.img guests
 	$(Q)tests/machine/run --out $(O) $(if $(K),-k '$(K)') --summary $(O)/machine.summary
-check-all: units $(addprefix $(O)/fuzz-,$(fuzzers)) $(O)/undercroft.img
+check-all: units $(addprefix $(O)/fuzz-,$(fuzzers)) $(O)/undercroft.img guests
 	$(Q)tools/check $(O) $(sort $(units)) -- $(sort $(fuzzers))
 fuzz: $(addprefix $(O)/fuzz-,$(fuzzers))
 	$(Q)tools/fuzz $(O) $(or $(SECONDS_EACH),60) $(sort $(fuzzers))
 lint: $(O)/undercroft.elf
+	$(Q)$(MAKE) CC=clang O=$(O)/clang DEPS=$(DEPS) $(O)/clang/undercroft.elf units guests
 	$(Q)tools/lint --self-test
 	$(Q)tools/lint --out $(O)
 format:

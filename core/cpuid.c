@@ -11,44 +11,61 @@
 #include "core/exit.h"
 
 /* One CPU with one thread and one core, whatever the package has. */
-static void hide_topology(uint32_t leaf, struct cpuid_regs *regs)
+static __attribute__((noinline)) enum verdict hide_topology(struct vcpu *vcpu, uint32_t leaf)
 {
+	uint64_t *gpr = vcpu->gpr;
+
 	switch (leaf) {
 	case CPUID_FEATURES:
-		regs->ebx = (regs->ebx & ~0x00ff0000u) | 0x00010000u;
-		regs->edx &= ~CPUID_1_EDX_HTT;
+		gpr[GPR_RBX] = (gpr[GPR_RBX] & ~0x00ff0000u) | 0x00010000u;
+		gpr[GPR_RDX] &= ~CPUID_1_EDX_HTT;
 		break;
 	case CPUID_CACHE:
 		/* cores in the package and threads that share the cache, both less one */
-		regs->eax &= ~0xffffc000u;
+		gpr[GPR_RAX] &= ~0xffffc000u;
 		break;
 	case CPUID_CACHE_AMD:
-		regs->eax &= ~0x03ffc000u;
+		gpr[GPR_RAX] &= ~0x03ffc000u;
 		break;
 	case CPUID_TOPOLOGY:
 	case CPUID_TOPOLOGY_V2:
 	case CPUID_TOPOLOGY_AMD:
 		/* levels of one logical processor: no bits to shift the APIC id by */
-		if (regs->ecx & 0xff00u) {
-			regs->eax = 0;
-			regs->ebx = 1;
+		if (gpr[GPR_RCX] & 0xff00u) {
+			gpr[GPR_RAX] = 0;
+			gpr[GPR_RBX] = 1;
 		}
 		break;
 	case CPUID_EXT_FEATURES:
-		regs->ecx &= ~CPUID_EXT_ECX_CMP_LEGACY;
+		gpr[GPR_RCX] &= ~CPUID_EXT_ECX_CMP_LEGACY;
 		break;
 	case CPUID_SIZES:
 		/* NC, cores less one, and ApicIdSize, which would override it */
-		regs->ecx &= ~0xf0ffu;
+		gpr[GPR_RCX] &= ~0xf0ffu;
 		break;
 	case CPUID_NODE_AMD:
 		/* threads per core and nodes per package, both less one */
-		regs->ebx &= ~0xff00u;
-		regs->ecx &= ~0x0700u;
+		gpr[GPR_RBX] &= ~0xff00u;
+		gpr[GPR_RCX] &= ~0x0700u;
 		break;
 	default:
 		break;
 	}
+	return VERDICT_SKIP_INSN;
+}
+
+static inline enum verdict topology(struct vcpu *vcpu, uint32_t leaf)
+{
+	return vcpu->vm->hide_cpus ? hide_topology(vcpu, leaf) : VERDICT_SKIP_INSN;
+}
+
+/* A bit in ECX that says what the guest's CR4 has on: CPUID ran with the host's. */
+static __attribute__((noinline)) enum verdict features_of_cr4(struct vcpu *vcpu, uint32_t leaf, uint64_t on,
+							      uint32_t shown)
+{
+	if (vcpu->backend->reg_get(vcpu, REG_CR4) & on)
+		vcpu->gpr[GPR_RCX] |= shown;
+	return topology(vcpu, leaf);
 }
 
 /*
@@ -57,46 +74,30 @@ static void hide_topology(uint32_t leaf, struct cpuid_regs *regs)
  */
 static __attribute__((noinline)) enum verdict filter(struct vcpu *vcpu, uint32_t leaf, uint32_t subleaf)
 {
-	uint64_t *rax = &vcpu->gpr[GPR_RAX], *rbx = &vcpu->gpr[GPR_RBX];
-	uint64_t *rcx = &vcpu->gpr[GPR_RCX], *rdx = &vcpu->gpr[GPR_RDX];
-	struct cpuid_regs regs = {
-		.eax = (uint32_t)*rax,
-		.ebx = (uint32_t)*rbx,
-		.ecx = (uint32_t)*rcx,
-		.edx = (uint32_t)*rdx,
-	};
+	uint64_t *gpr = vcpu->gpr;
 
 	switch (leaf) {
 	case CPUID_FEATURES:
-		regs.ecx &= ~(CPUID_1_ECX_VMX | CPUID_1_ECX_SMX | CPUID_1_ECX_OSXSAVE);
-		/* CPUID ran with the host's CR4 */
-		if (vcpu->backend->reg_get(vcpu, REG_CR4) & CR4_OSXSAVE)
-			regs.ecx |= CPUID_1_ECX_OSXSAVE;
+		gpr[GPR_RCX] &= ~(uint64_t)(CPUID_1_ECX_VMX | CPUID_1_ECX_SMX | CPUID_1_ECX_OSXSAVE);
+		if (gpr[GPR_RCX] & CPUID_1_ECX_XSAVE)
+			return features_of_cr4(vcpu, leaf, CR4_OSXSAVE, CPUID_1_ECX_OSXSAVE);
 		break;
 	case CPUID_STRUCTURED:
 		if (subleaf != 0)
 			break;
-		regs.ecx &= ~CPUID_7_ECX_OSPKE;
-		if (vcpu->backend->reg_get(vcpu, REG_CR4) & CR4_PKE)
-			regs.ecx |= CPUID_7_ECX_OSPKE;
-		break;
+		gpr[GPR_RCX] &= ~(uint64_t)CPUID_7_ECX_OSPKE;
+		return features_of_cr4(vcpu, leaf, CR4_PKE, CPUID_7_ECX_OSPKE);
 	case CPUID_EXT_FEATURES:
-		regs.ecx &= ~(CPUID_EXT_ECX_SVM | CPUID_EXT_ECX_SKINIT);
+		gpr[GPR_RCX] &= ~(uint64_t)(CPUID_EXT_ECX_SVM | CPUID_EXT_ECX_SKINIT);
 		break;
 	case CPUID_SVM:
 	case CPUID_ENCRYPTION: /* the guest's tables cannot ask for it below ours, and encrypted guests need SVM */
-		regs = (struct cpuid_regs){0};
+		gpr[GPR_RAX] = gpr[GPR_RBX] = gpr[GPR_RCX] = gpr[GPR_RDX] = 0;
 		break;
 	default:
 		break;
 	}
-	if (vcpu->vm->hide_cpus)
-		hide_topology(leaf, &regs);
-	*rax = regs.eax;
-	*rbx = regs.ebx;
-	*rcx = regs.ecx;
-	*rdx = regs.edx;
-	return VERDICT_SKIP_INSN;
+	return topology(vcpu, leaf);
 }
 
 /* The leaves that filter() looks at lie in two short runs; everything else goes through as it is. */

@@ -196,7 +196,7 @@ enum verdict step_begin(struct vcpu *vcpu, enum step_show show, struct region *r
 	/* a walk of the guest's tables through a device sees all ones, as through hidden memory */
 	if (show == STEP_REGION && (vcpu->detail.nested.table_walk || step->delivery))
 		show = STEP_ONES;
-	step->show = show;
+	step->show = (uint8_t)show;
 	step->region = region;
 	step->ones_written = step->write && show == STEP_ONES;
 	if (!step->delivery && insn_decode(vcpu, &insn))

@@ -61,22 +61,22 @@ svm_enter:
 	movq R15(%rdi), %r15
 	movq RDI(%rdi), %rdi
 	vmrun %rax
-	movq (%rsp), %rax
-	movq %rcx, RCX(%rax)
-	movq %rdx, RDX(%rax)
-	movq %rbx, RBX(%rax)
-	movq %rbp, RBP(%rax)
-	movq %rsi, RSI(%rax)
-	movq %rdi, RDI(%rax)
-	movq %r8, R8(%rax)
-	movq %r9, R9(%rax)
-	movq %r10, R10(%rax)
-	movq %r11, R11(%rax)
-	movq %r12, R12(%rax)
-	movq %r13, R13(%rax)
-	movq %r14, R14(%rax)
-	movq %r15, R15(%rax)
-	movq %rax, %rdi
+	/* rax is the VMCB again */
+	movq %rcx, RCX - SVM_VMCB(%rax)
+	movq %rdx, RDX - SVM_VMCB(%rax)
+	movq %rbx, RBX - SVM_VMCB(%rax)
+	movq %rbp, RBP - SVM_VMCB(%rax)
+	movq %rsi, RSI - SVM_VMCB(%rax)
+	movq %rdi, RDI - SVM_VMCB(%rax)
+	movq %r8, R8 - SVM_VMCB(%rax)
+	movq %r9, R9 - SVM_VMCB(%rax)
+	movq %r10, R10 - SVM_VMCB(%rax)
+	movq %r11, R11 - SVM_VMCB(%rax)
+	movq %r12, R12 - SVM_VMCB(%rax)
+	movq %r13, R13 - SVM_VMCB(%rax)
+	movq %r14, R14 - SVM_VMCB(%rax)
+	movq %r15, R15 - SVM_VMCB(%rax)
+	leaq -SVM_VMCB(%rax), %rdi
 	call svm_exit
 	testl %eax, %eax
 	jz 1b

@@ -11,9 +11,19 @@
 #define VECTOR_PF	      14
 #define VECTOR_EXCEPTION_LAST 31
 
+static uint64_t exits_counted(const struct vcpu *vcpu)
+{
+	uint64_t sum = 0;
+
+	for (unsigned i = 0; i < EXIT_KIND_COUNT; i++)
+		sum += vcpu->statistics.counter[i].count;
+	return sum;
+}
+
 void svm_inject(struct vcpu *vcpu, const struct event *event)
 {
-	struct vmcb *vmcb = &svm_vcpu(vcpu)->vmcb;
+	struct svm_vcpu *svm = svm_vcpu(vcpu);
+	struct vmcb *vmcb = &svm->vmcb;
 	uint64_t raw = VMCB_EVENT_VALID | event->vector;
 	unsigned type = VMCB_EVENT_TYPE_EXCEPT;
 
@@ -36,8 +46,12 @@ void svm_inject(struct vcpu *vcpu, const struct event *event)
 	if (event->type == EVENT_SOFT_INTR || event->type == EVENT_SOFT_EXCEPT) {
 		/*
 		 * What the CPU pushes is the address behind the instruction: it takes it from nRIP if it has that, else
-		 * from RIP as it stands, and the instruction was not completed. Both are set.
+		 * from RIP as it stands, and the instruction was not completed. Both are set. An exit may come between
+		 * again: it needs RIP as it was.
 		 */
+		svm->soft_exits = exits_counted(vcpu);
+		svm->soft_rip = vcpu->rip;
+		svm->soft_length = event->length;
 		vcpu->rip = mode_rip_after(vcpu->rip, event->length, vcpu->code_flags & SEG_ATTR_L,
 					   vcpu->code_flags & SEG_ATTR_DB);
 		vmcb->nrip = vcpu->rip;
@@ -70,7 +84,7 @@ void svm_delivery_interrupted(struct svm_vcpu *svm)
 		event->type = EVENT_NMI;
 		break;
 	case VMCB_EVENT_TYPE_EXCEPT:
-		event->type = exception_type(event->vector);
+		event->type = (uint8_t)exception_type(event->vector);
 		break;
 	case VMCB_EVENT_TYPE_SOFT:
 		event->type = EVENT_SOFT_INTR;
@@ -85,7 +99,14 @@ void svm_delivery_interrupted(struct svm_vcpu *svm)
 	}
 	if (event->type == EVENT_EXCEPTION && event->vector == VECTOR_PF)
 		event->address = svm->vmcb.cr2;
-	if (event->type == EVENT_SOFT_INTR || event->type == EVENT_SOFT_EXCEPT)
-		event->length = (uint8_t)vcpu_insn_length(&svm->vcpu);
+	if (event->type == EVENT_SOFT_INTR || event->type == EVENT_SOFT_EXCEPT) {
+		/* no exit since we injected it: RIP is behind its instruction already */
+		if (svm->soft_exits && svm->soft_exits == exits_counted(&svm->vcpu)) {
+			svm->vcpu.rip = svm->soft_rip;
+			event->length = svm->soft_length;
+		} else {
+			event->length = (uint8_t)vcpu_insn_length(&svm->vcpu);
+		}
+	}
 	svm->vcpu.work |= WORK_DELIVERY | WORK_EVENT;
 }

@@ -3,13 +3,11 @@
  * From the CPU's exit to core's and back. This is the exit path: every instruction here is paid for each time.
  */
 #include <undercroft/insn.h>
-#include <x86/cr.h>
 
 #include "backends/svm/svm.h"
 
-/* without prefixes */
-#define CPUID_LENGTH	 2
-#define CPUID_FIRST_BYTE 0x0f
+/* CPUID, RDMSR and WRMSR without prefixes */
+#define BARE_LENGTH 2
 
 /* Exit code to kind; what is not named is 0, EXIT_UNKNOWN. */
 _Static_assert(EXIT_UNKNOWN == 0, "what the table leaves out is unknown");
@@ -39,13 +37,13 @@ static __attribute__((noinline)) uint8_t length_find(struct svm_vcpu *svm)
 {
 	const struct vmcb *vmcb = &svm->vmcb;
 	struct vcpu *vcpu = &svm->vcpu;
+	const uint8_t *byte = NULL;
 	unsigned length = 0;
 
 	switch (vcpu->exit.kind) {
 	case EXIT_CPUID:
 	case EXIT_MSR:
-		length = insn_length_quick(vcpu, CPUID_LENGTH, vmcb->cs.base, vmcb->cr0, vmcb->cr3, vmcb->cr4,
-					   vmcb->efer);
+		byte = insn_byte_quick(vcpu, vmcb->cs.base, vmcb->cr0, vmcb->cr3, vmcb->cr4, vmcb->efer);
 		break;
 	case EXIT_HYPERCALL:
 	case EXIT_INVD:
@@ -53,21 +51,27 @@ static __attribute__((noinline)) uint8_t length_find(struct svm_vcpu *svm)
 	default:
 		return 0; /* not an instruction, or EXITINFO2 tells */
 	}
-	if (!length)
-		length = vcpu_insn_length(vcpu);
+	if (byte && *byte == INSN_QUICK_OPCODE) {
+		if (vcpu->exit.kind == EXIT_CPUID) {
+			svm->cpuid_linear = vmcb->cs.base + vmcb->rip;
+			svm->cpuid_cr3 = vmcb->cr3;
+			svm->cpuid_byte = byte;
+		}
+		return BARE_LENGTH;
+	}
+	length = vcpu_insn_length(vcpu);
 	if (!length)
 		vcpu_fatal(vcpu, "the instruction that exited cannot be read");
 	return (uint8_t)length;
 }
 
-/* The same for CPUID without paging and without prefixes, which is all that firmware and boot loaders execute. */
-static inline bool is_bare_cpuid(const struct svm_vcpu *svm, uint64_t kind)
+/* CPUIDs come in runs. */
+static inline bool is_same_cpuid(const struct svm_vcpu *svm)
 {
 	const struct vmcb *vmcb = &svm->vmcb;
-	uint32_t at = (uint32_t)(vmcb->cs.base + vmcb->rip);
 
-	return kind == EXIT_CPUID && !(vmcb->cr0 & CR0_PG) && at < svm->vcpu.vm->direct_limit &&
-	       *(const uint8_t *)(uintptr_t)at == CPUID_FIRST_BYTE;
+	return vmcb->cs.base + vmcb->rip == svm->cpuid_linear && vmcb->cr3 == svm->cpuid_cr3 &&
+	       *svm->cpuid_byte == INSN_QUICK_OPCODE;
 }
 
 static __attribute__((noinline)) uint64_t kind_find(uint64_t code)
@@ -90,15 +94,16 @@ int svm_exit(struct svm_vcpu *svm)
 	vcpu->rflags = vmcb->rflags;
 	vcpu->code_flags = vmcb->cs.attributes;
 	vmcb->tlb_control = VMCB_TLB_NOTHING;
-	if (__builtin_expect((vmcb->exitintinfo & VMCB_EVENT_VALID) != 0, 0))
-		svm_delivery_interrupted(svm);
 	code = vmcb->exitcode;
 	kind = __builtin_expect(code < VMEXIT_CODE_COUNT, 1) ? kinds[code] : kind_find(code);
 	vcpu->exit.kind = (uint8_t)kind;
+	/* an instruction's own exit interrupts no delivery */
+	if (kind != EXIT_CPUID && __builtin_expect((vmcb->exitintinfo & VMCB_EVENT_VALID) != 0, 0))
+		svm_delivery_interrupted(svm);
 	if (svm->has_nrip)
 		vcpu->exit.length = (uint8_t)(vmcb->nrip - vmcb->rip);
-	else if (is_bare_cpuid(svm, kind))
-		vcpu->exit.length = CPUID_LENGTH;
+	else if (kind == EXIT_CPUID && is_same_cpuid(svm))
+		vcpu->exit.length = BARE_LENGTH;
 	else
 		vcpu->exit.length = length_find(svm);
 
@@ -139,10 +144,15 @@ static void io_length_find(struct vcpu *vcpu, uint64_t next)
 
 void svm_decode_detail(struct vcpu *vcpu)
 {
-	const struct vmcb *vmcb = &svm_vcpu(vcpu)->vmcb;
+	struct vmcb *vmcb = &svm_vcpu(vcpu)->vmcb;
 	struct exit_detail *detail = &vcpu->detail;
 	uint64_t info1 = vmcb->exitinfo1, info2 = vmcb->exitinfo2;
 
+	/*
+	 * QEMU's TCG goes on intercepting in SMM, where EFER is 0, and would not enter the guest again: SeaBIOS'
+	 * handler reads port 92h there. On a CPU nothing of SMM exits. APM vol. 2, "Non-Intercepted SMIs" (15.22.3)
+	 */
+	vmcb->efer |= EFER_SVME;
 	*detail = (struct exit_detail){0};
 	switch (vcpu->exit.kind) {
 	case EXIT_MSR:

@@ -17,8 +17,19 @@ struct svm_vcpu {
 	struct vcpu vcpu; /* first: svm_enter relies on it */
 	paddr_t host_save;
 	uint8_t *iopm, *msrpm;
+	/*
+	 * The CPUID executed last: its linear address, the guest's CR3 and where its first byte lies. A guest that has
+	 * put another page there meanwhile, with a prefixed CPUID at the same place, misleads its own instruction
+	 * pointer.
+	 */
+	gva_t cpuid_linear;
+	uint64_t cpuid_cr3;
+	const uint8_t *cpuid_byte;
 	bool has_nrip;		   /* exits tell the next RIP; without it the field is never written */
 	uint32_t saved_exceptions; /* intercepts as they are outside of a step */
+	/* The software event injected last: its instruction, and how many exits there had been (0: none yet) */
+	uint64_t soft_exits, soft_rip;
+	uint8_t soft_length;
 	struct vmcb vmcb __attribute__((aligned(4096)));
 };
 

@@ -26,8 +26,13 @@ int svm_cpu_enable(struct vcpu *vcpu)
 	platform->ops->cpuid(platform, CPUID_EXT_FEATURES, 0, &extended);
 	if (extended.edx & CPUID_EXT_EDX_NX)
 		wanted |= EFER_NXE;
+	/*
+	 * The nested tables name entry 0 of the host's PAT, and so do our own: write-back, whatever the firmware left
+	 * there. The guest has a PAT of its own. APM vol. 2, "Combining Nested and Host Memory Types" (15.25.8)
+	 */
 	if (platform->ops->msr_read(platform, MSR_EFER, &efer) ||
 	    platform->ops->msr_write(platform, MSR_EFER, efer | wanted) ||
+	    platform->ops->msr_write(platform, MSR_PAT, PAT_RESET) ||
 	    platform->ops->msr_write(platform, MSR_VM_HSAVE_PA, svm_vcpu(vcpu)->host_save))
 		return -EIO;
 	/*
@@ -65,6 +70,7 @@ int svm_vcpu_init(struct vcpu *vcpu)
 		return -ENOMEM;
 
 	svm->has_nrip = (vm->caps & BACKEND_CAP_NRIP) != 0;
+	svm->cpuid_linear = UINT64_MAX; /* no instruction of two bytes is there */
 	vmcb = &svm->vmcb;
 	/* what the guest does not have, and what it must not do; nothing else exits unless somebody arms it */
 	vmcb->intercept_1 = VMCB_INTERCEPT1_CPUID | VMCB_INTERCEPT1_IOIO | VMCB_INTERCEPT1_MSR |

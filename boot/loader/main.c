@@ -57,6 +57,7 @@ static void say(const char *text)
 		length++;
 	screen_init(&screen, NULL, NULL);
 	screen.sink.write(&screen.sink, text, length);
+	screen_leave(&screen);
 	serial.write(&serial, text, length);
 }
 

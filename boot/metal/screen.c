@@ -24,6 +24,8 @@
 #define CRTC_CURSOR_HIGH 0x0e
 #define CRTC_CURSOR_LOW	 0x0f
 
+#define BDA_CURSOR 0x450 /* column, then row, of page 0 */
+
 #define TEXT_COLUMNS 80
 #define TEXT_ROWS    25
 
@@ -80,6 +82,14 @@ static void scroll(struct screen *screen)
 	screen->row--;
 }
 
+static void cursor_write(const struct screen *screen)
+{
+	unsigned cursor = (unsigned)screen->row * TEXT_COLUMNS + screen->column;
+
+	vga_write(VGA_CRTC, CRTC_CURSOR_HIGH, (uint8_t)(cursor >> 8));
+	vga_write(VGA_CRTC, CRTC_CURSOR_LOW, (uint8_t)cursor);
+}
+
 static void screen_write(struct log_sink *sink, const char *text, size_t length)
 {
 	struct screen *screen = CONTAINER_OF(sink, struct screen, sink);
@@ -101,12 +111,8 @@ static void screen_write(struct log_sink *sink, const char *text, size_t length)
 			*text_cell(screen->row, screen->column) = (uint16_t)(screen->attribute << 8 | c);
 		screen->column++;
 	}
-	if (!screen->framebuffer.bits_per_pixel) {
-		unsigned cursor = (unsigned)screen->row * TEXT_COLUMNS + screen->column;
-
-		vga_write(VGA_CRTC, CRTC_CURSOR_HIGH, (uint8_t)(cursor >> 8));
-		vga_write(VGA_CRTC, CRTC_CURSOR_LOW, (uint8_t)cursor);
-	}
+	if (!screen->framebuffer.bits_per_pixel)
+		cursor_write(screen);
 }
 
 void screen_init(struct screen *screen, const struct framebuffer *framebuffer, const uint8_t *font)
@@ -222,4 +228,17 @@ void screen_take(struct screen *screen)
 	text_mode_set(screen->font);
 	for (unsigned i = 0; i < TEXT_COLUMNS * TEXT_ROWS; i++)
 		*text_cell(0, i) = (uint16_t)(screen->attribute << 8 | ' ');
+}
+
+void screen_leave(struct screen *screen)
+{
+	volatile uint8_t *bios = (volatile uint8_t *)BDA_CURSOR;
+
+	if (screen->framebuffer.bits_per_pixel)
+		return;
+	if (screen->row >= screen->rows)
+		scroll(screen);
+	cursor_write(screen);
+	bios[0] = (uint8_t)screen->column;
+	bios[1] = (uint8_t)screen->row;
 }

@@ -31,4 +31,7 @@ void screen_font_read(uint8_t font[SCREEN_FONT_SIZE]);
  */
 void screen_take(struct screen *screen);
 
+/* Before the BIOS writes again: lets it go on below our lines instead of over them. */
+void screen_leave(struct screen *screen);
+
 #endif

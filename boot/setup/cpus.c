@@ -57,19 +57,10 @@ static int table_store(struct setup *setup, paddr_t table, const uint8_t *conten
 	return 0;
 }
 
-static int memory_read(struct firmware_memory *memory, paddr_t address, void *to, size_t length)
-{
-	(void)memory;
-	if (address >= GIB(4) || length > GIB(4) - address)
-		return -EFAULT;
-	memcpy(to, (const void *)(uintptr_t)address, length);
-	return 0;
-}
-
 int cpus_hide(struct setup *setup, const char **why)
 {
 	static uint8_t buffer[FIRMWARE_TABLE_MAX];
-	struct firmware_memory memory = {.read = memory_read};
+	struct firmware_memory memory = {.read = firmware_memory_read};
 	const struct machine *machine = &setup->machine;
 	paddr_t table, floating;
 	uint32_t length;

@@ -78,7 +78,7 @@ static void read_cpu(struct setup *setup)
 }
 
 /* The firmware's tables lie below 4 GiB, which is what is mapped. */
-static int memory_read(struct firmware_memory *memory, paddr_t address, void *to, size_t length)
+int firmware_memory_read(struct firmware_memory *memory, paddr_t address, void *to, size_t length)
 {
 	(void)memory;
 	if (address >= GIB(4) || length > GIB(4) - address)
@@ -89,7 +89,7 @@ static int memory_read(struct firmware_memory *memory, paddr_t address, void *to
 
 static void read_firmware(struct machine *machine)
 {
-	struct firmware_memory memory = {.read = memory_read};
+	struct firmware_memory memory = {.read = firmware_memory_read};
 	paddr_t table;
 	uint32_t length;
 	int count = 0;

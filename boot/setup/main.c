@@ -13,6 +13,7 @@
 
 #include "boot/metal/cpu.h"
 #include "boot/metal/realmode.h"
+#include "boot/setup/inside.h"
 #include "boot/setup/multiboot.h"
 #include "boot/setup/setup.h"
 #include "boot/setup/start.h"
@@ -20,9 +21,6 @@
 /* Where the start stub lies when there is no VM: free after boot loaders, clear of boot records and their stacks. */
 #define NATIVE_START 0x8000
 
-#define LOW_SIGNATURE "UNDERCROFT here"
-
-#define BDA_BASE_MEMORY	     0x413
 #define BDA_CHARACTER_HEIGHT 0x485
 #define VECTOR_FONT	     (0x43 * 4)
 
@@ -32,38 +30,24 @@ extern const struct plugin_setup *const __start_plugin_setups[], *const __stop_p
 
 static struct setup setup;
 
-static void link_write(struct log_sink *sink, const char *text, size_t length)
-{
-	struct setup_link *link = CONTAINER_OF(sink, struct setup_link, sink);
-
-	while (length) {
-		size_t sent = link->frontend->ops->write(link->frontend, text, length);
-
-		if (!sent)
-			return;
-		text += sent;
-		length -= sent;
-	}
-}
-
 /* Opens the log frontend and sends it what was said until now. 0 or -ENODEV. */
 static int log_frontend_open(const struct frontend_config *config)
 {
 	struct frontend *frontend = (void *)setup.frontend_memory;
+	const struct frontend_ops *ops =
+		frontend_find(__start_frontends, (size_t)(__stop_frontends - __start_frontends), config->compatible,
+			      sizeof(setup.frontend_memory));
 
-	for (const struct frontend_ops *const *ops = __start_frontends; ops < __stop_frontends; ops++) {
-		if (strcmp((*ops)->compatible, config->compatible) != 0 || (*ops)->size > sizeof(setup.frontend_memory))
-			continue;
-		*frontend = (struct frontend){.ops = *ops, .platform = &setup.metal.platform, .config = *config};
-		if ((*ops)->probe(frontend) || (*ops)->open(frontend))
-			return -ENODEV;
-		setup.frontend_ops = *ops;
-		setup.link = (struct setup_link){.sink.write = link_write, .frontend = frontend};
-		link_write(&setup.link.sink, setup.ring,
-			   setup.log.written < sizeof(setup.ring) ? (size_t)setup.log.written : sizeof(setup.ring));
-		return log_sink_add(&setup.log, &setup.link.sink);
-	}
-	return -ENODEV;
+	if (!ops)
+		return -ENODEV;
+	*frontend = (struct frontend){.ops = ops, .platform = &setup.metal.platform, .config = *config};
+	if (ops->probe(frontend) || ops->open(frontend))
+		return -ENODEV;
+	setup.frontend_ops = ops;
+	frontend_sink_init(&setup.link, frontend);
+	setup.link.sink.write(&setup.link.sink, setup.ring,
+			      setup.log.written < sizeof(setup.ring) ? (size_t)setup.log.written : sizeof(setup.ring));
+	return log_sink_add(&setup.log, &setup.link.sink);
 }
 
 /* Gives up: says why and what to do, and boots the next disk as if Undercroft were not there. */
@@ -79,12 +63,14 @@ static _Noreturn void boot_without(const char *why, const char *cure)
 		config_defaults(&setup.config);
 		log_frontend_open(&setup.config.log);
 	}
+	setup.link.patience_us = FRONTEND_LAST_WORDS_US;
 	log_printf(&setup.log, "undercroft: cannot start: %s\n", why);
 	if (cure)
 		log_printf(&setup.log, "undercroft: %s\n", cure);
 	log_printf(&setup.log, "undercroft: starting the next disk without Undercroft\n");
 	if (setup.frontend_ops)
 		setup.frontend_ops->flush(setup.link.frontend);
+	screen_leave(&setup.screen);
 	start_write((void *)NATIVE_START, &request);
 	realmode_jump(NATIVE_START >> 4, 0);
 }
@@ -92,7 +78,7 @@ static _Noreturn void boot_without(const char *why, const char *cure)
 void trap_report(const struct trap_frame *frame)
 {
 	log_printf(&setup.log,
-		   "undercroft: setup failed: exception %llu error %llx at %llx, cr2 n/a, rax %llx rdx %llx rsp %llx. "
+		   "undercroft: setup failed: exception %llu error %llx at %llx, rax %llx rdx %llx rsp %llx. "
 		   "Stopped.\n",
 		   (unsigned long long)frame->vector, (unsigned long long)frame->error, (unsigned long long)frame->rip,
 		   (unsigned long long)frame->rax, (unsigned long long)frame->rdx, (unsigned long long)frame->rsp);
@@ -106,16 +92,6 @@ _Noreturn void __stack_chk_fail(void)
 	log_printf(&setup.log,
 		   "undercroft: setup failed: a stack overflow while reading the configuration. Stopped.\n");
 	cpu_halt();
-}
-
-/* Does Undercroft run already, with us inside? Its resident low memory begins with a signature. */
-static bool runs_already(void)
-{
-	uint16_t base_kib;
-
-	memcpy(&base_kib, (const void *)BDA_BASE_MEMORY, sizeof(base_kib));
-	return base_kib < 640 &&
-	       memcmp((const void *)(uintptr_t)(base_kib * KIB(1)), LOW_SIGNATURE, sizeof(LOW_SIGNATURE)) == 0;
 }
 
 /* The configuration is the first module; copied, so that it may lie anywhere. */
@@ -213,10 +189,10 @@ static void step_plan(void)
 
 	if (plan_make(plan, &setup.machine, &setup.config, &why))
 		boot_without(why, NULL);
-	offset = plan_low_alloc(plan, sizeof(LOW_SIGNATURE), START_ALIGN);
+	offset = plan_low_alloc(plan, sizeof(INSIDE_SIGNATURE), START_ALIGN);
 	if (offset)
 		boot_without("The resident low memory does not begin with its signature.", NULL);
-	memcpy(plan->low_image, LOW_SIGNATURE, sizeof(LOW_SIGNATURE));
+	memcpy(plan->low_image, INSIDE_SIGNATURE, sizeof(INSIDE_SIGNATURE));
 	if (start_plant(plan, false, &setup.entry_offset, &why))
 		boot_without(why, NULL);
 	for (const struct plugin_setup *const *plugin = __start_plugin_setups; plugin < __stop_plugin_setups;
@@ -267,8 +243,11 @@ void setup_main(const struct multiboot_info *info)
 	log_printf(&setup.log, "Undercroft " UNDERCROFT_VERSION ": setup\n");
 
 	step_machine(info);
-	if (runs_already())
-		boot_without("Undercroft runs already: this is its virtual machine.", NULL);
+	if (inside_itself()) {
+		why = "Undercroft runs already: this is its virtual machine.";
+		inside_say(why);
+		boot_without(why, NULL);
+	}
 	step_configuration(info);
 	step_log();
 	step_backend();

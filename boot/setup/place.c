@@ -221,5 +221,6 @@ int place_and_enter(struct setup *setup, const char **why)
 	log_printf(&setup->log, "setup: vmm at %llx, %llu KiB; hidden memory %llx..%llx\n",
 		   (unsigned long long)placement.image, (unsigned long long)placement.image_size / 1024,
 		   (unsigned long long)plan->window, (unsigned long long)(plan->window + plan->window_size - 1));
+	screen_leave(&setup->screen);
 	setup_enter_vmm(root, entry, handoff, HANDOFF_SIZE, top);
 }

@@ -23,19 +23,13 @@
 
 struct multiboot_info;
 
-/* A log sink that sends through a frontend. */
-struct setup_link {
-	struct log_sink sink; /* first */
-	struct frontend *frontend;
-};
-
 /* Everything setup knows; one object, gone with setup. */
 struct setup {
 	struct metal metal;
 	struct log log;
 	char ring[8192];
 	struct screen screen;
-	struct setup_link link;
+	struct frontend_sink link;
 	uint64_t frontend_memory[SETUP_FRONTEND_MAX / 8];
 	const struct frontend_ops *frontend_ops; /* NULL: no log frontend is open */
 	struct machine machine;
@@ -53,6 +47,9 @@ struct setup {
 	struct handoff_remap remap[SETUP_REMAP_MAX];
 	paddr_t next, window_end; /* free part of the window while it is being filled */
 };
+
+/* machine.c: how the finders of firmware tables see memory. */
+int firmware_memory_read(struct firmware_memory *memory, paddr_t address, void *to, size_t length);
 
 /* machine.c: fills setup->machine; 0, or -EINVAL with *why. */
 int machine_discover(struct setup *setup, const struct multiboot_info *info, const char **why);

@@ -33,18 +33,13 @@ extern const struct backend_ops *const __start_backends[], *const __stop_backend
 extern const struct frontend_ops *const __start_frontends[], *const __stop_frontends[];
 extern const struct plugin *const __start_plugins[], *const __stop_plugins[];
 
-struct link {
-	struct log_sink sink;	   /* first */
-	struct frontend *frontend; /* NULL: no log frontend */
-};
-
 /* All of the vmm's mutable state that is not the VM's or in the pool. */
 static struct {
 	struct metal metal;
 	struct log log;
 	char ring[16384];
 	struct screen screen;
-	struct link link;
+	struct frontend_sink link;
 	uint64_t frontend_memory[FRONTEND_SIZE_MAX / 8];
 	struct region frontend_region[FRONTEND_REGION_MAX];
 	struct machine machine;
@@ -59,28 +54,13 @@ static const struct owner core_owner = {.name = "core"};
 
 void vmm_main(const void *handoff, uint64_t handoff_size, uint64_t mapped);
 
-static void link_write(struct log_sink *sink, const char *text, size_t length)
-{
-	struct link *link = CONTAINER_OF(sink, struct link, sink);
-
-	if (link->frontend->ops->recover(link->frontend))
-		return;
-	while (length) {
-		size_t sent = link->frontend->ops->write(link->frontend, text, length);
-
-		if (!sent)
-			return;
-		text += sent;
-		length -= sent;
-	}
-}
-
 /* The last words: on the log and on a screen that can be read, whatever the guest made of it. */
 static void fatal_screen(void)
 {
 	screen_init(&vmm.screen, &vmm.machine.framebuffer, vmm.has_font ? vmm.font : NULL);
 	screen_take(&vmm.screen);
 	log_sink_add(&vmm.log, &vmm.screen.sink);
+	vmm.link.patience_us = FRONTEND_LAST_WORDS_US;
 	log_printf(&vmm.log, "Undercroft " UNDERCROFT_VERSION " stopped the machine.\n");
 }
 
@@ -125,22 +105,21 @@ static void log_adopt(const void *handoff)
 {
 	const struct handoff_frontend *record = record_find(handoff, HANDOFF_FRONTEND, sizeof(*record));
 	struct frontend *frontend = (void *)vmm.frontend_memory;
+	const struct frontend_ops *ops;
 
 	vmm.log.ring = vmm.ring;
 	vmm.log.ring_size = sizeof(vmm.ring);
 	if (!record)
 		return;
-	for (const struct frontend_ops *const *ops = __start_frontends; ops < __stop_frontends; ops++) {
-		if (strcmp((*ops)->compatible, record->config.compatible) != 0 ||
-		    (*ops)->size > sizeof(vmm.frontend_memory))
-			continue;
-		*frontend = (struct frontend){.ops = *ops, .platform = &vmm.metal.platform, .config = record->config};
-		if ((*ops)->adopt(frontend, record->state, record->state_size))
-			return;
-		vmm.link = (struct link){.sink.write = link_write, .frontend = frontend};
-		log_sink_add(&vmm.log, &vmm.link.sink);
+	ops = frontend_find(__start_frontends, (size_t)(__stop_frontends - __start_frontends),
+			    record->config.compatible, sizeof(vmm.frontend_memory));
+	if (!ops)
 		return;
-	}
+	*frontend = (struct frontend){.ops = ops, .platform = &vmm.metal.platform, .config = record->config};
+	if (ops->adopt(frontend, record->state, record->state_size))
+		return;
+	frontend_sink_init(&vmm.link, frontend);
+	log_sink_add(&vmm.log, &vmm.link.sink);
 }
 
 static void guest_memory_build(struct vm *vm, const void *handoff, const struct handoff_placement *placement)

@@ -6,6 +6,7 @@
 #ifndef UNDERCROFT_FRONTEND_H
 #define UNDERCROFT_FRONTEND_H
 
+#include <undercroft/log.h>
 #include <undercroft/types.h>
 
 struct frontend;
@@ -55,6 +56,24 @@ struct frontend {
 	struct platform *platform;
 	struct frontend_config config;
 };
+
+/* A log sink that sends through a frontend, made ready again first if the guest reset it; what it cannot take is lost.
+ */
+struct frontend_sink {
+	struct log_sink sink; /* first */
+	struct frontend *frontend;
+	uint64_t patience_us; /* how long to wait for a listener that takes nothing; 0 (also after that time): not at
+				 all */
+};
+
+/* For what is said when nobody has anything else to do than to listen. */
+#define FRONTEND_LAST_WORDS_US 2000000u
+
+void frontend_sink_init(struct frontend_sink *sink, struct frontend *frontend);
+
+/* The ops in a linker set of count that take nodes of this kind in at most room bytes, or NULL. */
+const struct frontend_ops *frontend_find(const struct frontend_ops *const *set, size_t count, const char *compatible,
+					 size_t room);
 
 /* A frontend is announced in the linker set "frontends". */
 #define FRONTEND_REGISTER(ops)                                 \

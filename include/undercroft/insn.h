@@ -44,17 +44,15 @@ int insn_decode(struct vcpu *vcpu, struct insn *out);
 #define INSN_QUICK_LARGE 0x80u /* PS */
 
 /*
- * The length of an instruction that made the guest exit, for a CPU that does not tell: to be inlined into the exit
- * path, where the backend has this state at hand. bare is the instruction's length without prefixes; its opcode begins
- * with 0F, as those of CPUID, RDMSR, WRMSR (2) and VMCALL, VMMCALL (3) do. So if 0F is what RIP points at, there are no
- * prefixes. Returns bare, or 0: ask vcpu_insn_length().
+ * The first byte of the instruction that made the guest exit, where it lies for us, or NULL: to be found another way.
+ * For the exit path, where the backend has this state at hand.
  *
  * Reads memory below vm->direct_limit alone, and only what the CPU has just read itself to execute the instruction: no
  * permissions are checked, and a guest that changed its tables since misleads its own instruction pointer, not us.
  * Knows unpaged code, and 64-bit code under 4-level paging.
  */
-static inline unsigned insn_length_quick(const struct vcpu *vcpu, unsigned bare, uint64_t cs_base, uint64_t cr0,
-					 uint64_t cr3, uint64_t cr4, uint64_t efer)
+static inline const uint8_t *insn_byte_quick(const struct vcpu *vcpu, uint64_t cs_base, uint64_t cr0, uint64_t cr3,
+					     uint64_t cr4, uint64_t efer)
 {
 	gpa_t limit = vcpu->vm->direct_limit, at;
 	uint64_t entry, present;
@@ -62,19 +60,19 @@ static inline unsigned insn_length_quick(const struct vcpu *vcpu, unsigned bare,
 
 	if (!(vcpu->code_flags & SEG_ATTR_L)) {
 		if (cr0 & CR0_PG)
-			return 0;
+			return NULL;
 		at = (uint32_t)(cs_base + rip);
 	} else {
 		/* Legacy code may have L set, too: there, it means nothing. */
 		if (!(efer & EFER_LMA) || (cr4 & CR4_LA57))
-			return 0;
+			return NULL;
 		at = cr3 & INSN_QUICK_FRAME;
 		if (__builtin_expect(at >= limit, 0))
-			return 0;
+			return NULL;
 		present = entry = ((const uint64_t *)at)[(rip >> 39) & 511];
 		at = entry & INSN_QUICK_FRAME;
 		if (__builtin_expect(at >= limit, 0))
-			return 0;
+			return NULL;
 		entry = ((const uint64_t *)at)[(rip >> 30) & 511];
 		present &= entry;
 		at = entry & INSN_QUICK_FRAME;
@@ -82,7 +80,7 @@ static inline unsigned insn_length_quick(const struct vcpu *vcpu, unsigned bare,
 			at = (at & ~(GIB(1) - 1)) | (rip & (GIB(1) - 1));
 		} else {
 			if (__builtin_expect(at >= limit, 0))
-				return 0;
+				return NULL;
 			entry = ((const uint64_t *)at)[(rip >> 21) & 511];
 			present &= entry;
 			at = entry & INSN_QUICK_FRAME;
@@ -90,7 +88,7 @@ static inline unsigned insn_length_quick(const struct vcpu *vcpu, unsigned bare,
 				at = (at & ~(MIB(2) - 1)) | (rip & (MIB(2) - 1));
 			} else {
 				if (__builtin_expect(at >= limit, 0))
-					return 0;
+					return NULL;
 				entry = ((const uint64_t *)at)[(rip >> 12) & 511];
 				present &= entry;
 				at = (entry & INSN_QUICK_FRAME) | (rip & (PAGE_SIZE - 1));
@@ -98,11 +96,15 @@ static inline unsigned insn_length_quick(const struct vcpu *vcpu, unsigned bare,
 		}
 		/* One test for all levels: reading on behind an absent entry does no harm below the limit. */
 		if (!(present & 1))
-			return 0;
+			return NULL;
 	}
-	if (__builtin_expect(at >= limit, 0) || __builtin_expect(*(const uint8_t *)at != 0x0f, 0))
-		return 0;
-	return bare;
+	return __builtin_expect(at < limit, 1) ? (const uint8_t *)at : NULL;
 }
+
+/*
+ * Is it 0F? The opcodes of CPUID, RDMSR, WRMSR, VMCALL and VMMCALL begin with that, so then there are no prefixes and
+ * the length is known.
+ */
+#define INSN_QUICK_OPCODE 0x0f
 
 #endif

@@ -23,6 +23,7 @@
 #define CPUID_1_ECX_VMX	    (1u << 5)
 #define CPUID_1_ECX_SMX	    (1u << 6)
 #define CPUID_1_ECX_X2APIC  (1u << 21)
+#define CPUID_1_ECX_XSAVE   (1u << 26)
 #define CPUID_1_ECX_OSXSAVE (1u << 27)
 #define CPUID_1_EDX_MTRR    (1u << 12)
 #define CPUID_1_EDX_PAT	    (1u << 16)

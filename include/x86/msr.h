@@ -42,6 +42,9 @@
 #define MSR_VM_HSAVE_PA	     0xc0010117u
 #define MSR_SVM_KEY	     0xc0010118u
 
+/* APM vol. 2, "PAT Register" (7.8.1): WB, WT, UC-, UC, twice */
+#define PAT_RESET 0x0007040600070406ull
+
 #define APIC_BASE_BSP	 0x00000100u
 #define APIC_BASE_X2APIC 0x00000400u
 #define APIC_BASE_ENABLE 0x00000800u

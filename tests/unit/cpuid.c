@@ -64,6 +64,14 @@ static void check_cleared(uint32_t leaf, uint32_t subleaf, uint32_t a, uint32_t 
 	assert_int_equal(regs.eax | regs.ebx | regs.ecx | regs.edx, 0);
 }
 
+/* With everything else there, the bit is added to it. */
+static void check_cleared_and_set(uint32_t leaf, uint32_t bit)
+{
+	struct cpuid_regs regs = filtered(leaf, 0, (struct cpuid_regs){.ecx = 0x84000001});
+
+	assert_int_equal(regs.ecx, 0x84000001 | bit);
+}
+
 static void test_virtualisation_hidden(void **state)
 {
 	(void)state;
@@ -76,14 +84,16 @@ static void test_virtualisation_hidden(void **state)
 
 static void test_osxsave_is_the_guests(void **state)
 {
-	struct cpuid_regs none = {0, 0, 0, 0};
+	struct cpuid_regs none = {0, 0, 0, 0}, xsave = {.ecx = 1u << 26};
 
 	(void)state;
 	fake->reg[REG_CR4] = CR4_OSXSAVE;
-	assert_int_equal(filtered(CPUID_FEATURES, 0, none).ecx, 1u << 27);
-	assert_int_equal(filtered(CPUID_STRUCTURED, 0, none).ecx, 0);
-	fake->reg[REG_CR4] = ~(uint64_t)CR4_OSXSAVE;
+	assert_int_equal(filtered(CPUID_FEATURES, 0, xsave).ecx, 1u << 26 | 1u << 27);
+	assert_int_equal(filtered(CPUID_STRUCTURED, 0, xsave).ecx, xsave.ecx);
+	/* CR4 cannot have it on where XSAVE does not exist */
 	assert_int_equal(filtered(CPUID_FEATURES, 0, none).ecx, 0);
+	fake->reg[REG_CR4] = ~(uint64_t)CR4_OSXSAVE;
+	assert_int_equal(filtered(CPUID_FEATURES, 0, xsave).ecx, xsave.ecx);
 }
 
 static void test_ospke_is_the_guests(void **state)
@@ -95,6 +105,10 @@ static void test_ospke_is_the_guests(void **state)
 	fake->reg[REG_CR4] = CR4_PKE;
 	assert_int_equal(filtered(CPUID_STRUCTURED, 0, none).ecx, 1u << 4);
 	assert_int_equal(filtered(CPUID_FEATURES, 0, none).ecx, 0);
+	check_cleared_and_set(CPUID_STRUCTURED, 1u << 4);
+	fake->reg[REG_CR4] = CR4_OSXSAVE;
+	check_cleared_and_set(CPUID_FEATURES, 1u << 27);
+	fake->reg[REG_CR4] = CR4_PKE;
 	/* the bit means something else in other subleaves */
 	assert_int_equal(filtered(CPUID_STRUCTURED, 1, none).ecx, 0);
 	fake->reg[REG_CR4] = 0;

@@ -395,6 +395,23 @@ static void test_work_shutdown(void **state)
 	assert_null(spine_injected(&spine));
 }
 
+/* Caches are written back, not thrown away: they hold our memory, too. */
+static void test_invd(void **state)
+{
+	(void)state;
+	spine_exit(&spine, EXIT_INVD, 2, NULL, NULL);
+	assert_int_equal(spine.fake.platform.cache_flushes, 1);
+	assert_int_equal(vcpu->rip, SPINE_CODE + 2);
+}
+
+static void test_fatal_keeps_work(void **state)
+{
+	(void)state;
+	vcpu->work = WORK_VIEW;
+	vcpu_fatal(vcpu, "why");
+	assert_int_equal(vcpu->work, WORK_VIEW | WORK_LEAVE);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -415,6 +432,8 @@ int main(void)
 		TEST(test_skip_flags),
 		TEST(test_work_combinations),
 		TEST(test_work_shutdown),
+		TEST(test_invd),
+		TEST(test_fatal_keeps_work),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -405,8 +405,10 @@ static void test_decode_refuses(void **state)
 
 static unsigned quick(void)
 {
-	return insn_length_quick(vcpu, 2, fake.vcpu.seg[SEG_CS].base, fake.vcpu.reg[REG_CR0], fake.vcpu.reg[REG_CR3],
-				 fake.vcpu.reg[REG_CR4], fake.vcpu.reg[REG_EFER]);
+	const uint8_t *byte = insn_byte_quick(vcpu, fake.vcpu.seg[SEG_CS].base, fake.vcpu.reg[REG_CR0],
+					      fake.vcpu.reg[REG_CR3], fake.vcpu.reg[REG_CR4], fake.vcpu.reg[REG_EFER]);
+
+	return byte && *byte == INSN_QUICK_OPCODE ? 2 : 0;
 }
 
 static void test_quick(void **state)

@@ -11,6 +11,9 @@
 #include "core/exit.h"
 #include "tests/unit/spine.h"
 
+#define PTE_TREE  0x07ull /* present, writable, user */
+#define PTE_LARGE 0x80ull
+
 void spine_init(struct spine *spine)
 {
 	struct fake_vm *fake = &spine->fake;
@@ -74,7 +77,14 @@ bool spine_logged(const struct spine *spine, const char *text)
 
 void spine_long64(struct spine *spine)
 {
-	spine->fake.vcpu.reg[REG_CR0] = CR0_PE;
+	uint64_t *table = fake_memory_at(&spine->fake.platform, SPINE_TABLES, 2 * PAGE_SIZE);
+
+	table[0] = (SPINE_TABLES + PAGE_SIZE) | PTE_TREE;
+	for (unsigned i = 0; i < 4; i++)
+		table[512 + i] = GIB(i) | PTE_TREE | PTE_LARGE;
+	spine->fake.vcpu.reg[REG_CR0] = CR0_PE | CR0_PG;
+	spine->fake.vcpu.reg[REG_CR3] = SPINE_TABLES;
+	spine->fake.vcpu.reg[REG_CR4] = CR4_PAE;
 	spine->fake.vcpu.reg[REG_EFER] = EFER_LME | EFER_LMA;
 	spine->fake.vcpu.seg[SEG_CS].attributes |= SEG_ATTR_L;
 	spine->fake.vcpu.vcpu.code_flags = SEG_ATTR_L;

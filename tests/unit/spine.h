@@ -12,6 +12,7 @@
 #define SPINE_MEMORY MIB(16)
 #define SPINE_HIDDEN MIB(12) /* 1 MiB of it; the page pool begins one page behind its start */
 #define SPINE_CODE   0x8000ull
+#define SPINE_TABLES 0x180000ull /* the guest's, in 64-bit code */
 
 struct spine {
 	struct fake_vm fake;
@@ -39,7 +40,7 @@ const struct event *spine_injected(const struct spine *spine);
 /* Was this logged? */
 bool spine_logged(const struct spine *spine, const char *text);
 
-/* Switches the vCPU to 64-bit code; unpaged, which no CPU knows, but then nobody asks for tables. */
+/* Switches the vCPU to 64-bit code, the first 4 GiB mapped 1:1. */
 void spine_long64(struct spine *spine);
 
 /* Switches to 32-bit protected mode code. */

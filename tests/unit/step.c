@@ -969,6 +969,61 @@ static void test_delivery_in_step(void **state)
 	assert_false(vcpu->rflags & X86_FLAGS_TF);
 }
 
+/* A write to the page of all ones is not forgotten when the instruction goes on elsewhere. */
+static void test_written_then_read(void **state)
+{
+	struct touch touch[] = {{.gpa = HIDDEN, .access = ACCESS_READ, .size = 8},
+				{.gpa = HIDDEN + PAGE_SIZE, .access = ACCESS_WRITE, .size = 8, .value = 1},
+				{.gpa = HIDDEN + 2 * PAGE_SIZE, .access = ACCESS_READ, .size = 4}};
+
+	(void)state;
+	assert_true(instruction(touch, 3));
+	assert_true(load(HIDDEN, 8) == ~0ull);
+	/* nor when the page it began with is a neighbour that it writes, too */
+	device_add();
+	touch[0] = (struct touch){.gpa = DEVICE + 8, .access = ACCESS_READ, .size = 8};
+	touch[2] = (struct touch){.gpa = DEVICE + 8, .access = ACCESS_WRITE, .size = 8, .value = 2};
+	assert_true(instruction(touch, 3));
+	assert_int_equal(peek(DEVICE + 8), 2);
+	assert_true(load(HIDDEN, 8) == ~0ull);
+}
+
+static void test_flags_kept(void **state)
+{
+	(void)state;
+	vcpu->rflags = X86_FLAGS_FIXED | X86_FLAGS_IF | X86_FLAGS_DF;
+	load(HIDDEN, 4);
+	assert_int_equal(vcpu->rflags, X86_FLAGS_FIXED | X86_FLAGS_IF | X86_FLAGS_DF);
+	begin(HIDDEN, ACCESS_READ);
+	spine_exit(&spine, EXIT_NMI, 0, NULL, NULL);
+	assert_int_equal(vcpu->rflags, X86_FLAGS_FIXED | X86_FLAGS_IF | X86_FLAGS_DF);
+}
+
+/* A page that is filled in while an event is delivered: the event is delivered all the same. */
+static void test_fill_in_delivery(void **state)
+{
+	struct exit_detail detail = {.nested = {.gpa = GIB(8), .access = ACCESS_WRITE}};
+	struct nested_entry entry;
+	unsigned level;
+
+	(void)state;
+	spine_exit(&spine, EXIT_NESTED, 0, &detail, &interrupt);
+	assert_int_equal(spine_injected(&spine)->vector, interrupt.vector);
+	assert_false(vcpu->step.active);
+	assert_int_equal(nested_lookup(vm, &vm->base, GIB(8), &entry, &level), 0);
+}
+
+/* A read of what can be read is no reason to exit. */
+static void test_read_only_read(void **state)
+{
+	struct exit_detail detail = {.nested = {.gpa = 0xf0000, .access = ACCESS_READ}};
+
+	(void)state;
+	assert_int_equal(nested_map(vm, &vm->base, 0xf0000, PAGE_SIZE, RAM, ACCESS_READ | ACCESS_EXEC, 1), 0);
+	spine_exit(&spine, EXIT_NESTED, 0, &detail, NULL);
+	assert_non_null(vcpu->fatal);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -1017,6 +1072,10 @@ int main(void)
 		TEST(test_delivery_hidden),
 		TEST(test_delivery_device),
 		TEST(test_delivery_in_step),
+		TEST(test_written_then_read),
+		TEST(test_flags_kept),
+		TEST(test_fill_in_delivery),
+		TEST(test_read_only_read),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

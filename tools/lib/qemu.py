@@ -80,6 +80,22 @@ class Monitor:
         return events
 
 
+class PipeEnd:
+    """The reading end of a named pipe, where a socket is expected."""
+
+    def __init__(self, path):
+        self.descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+
+    def fileno(self):
+        return self.descriptor
+
+    def setblocking(self, blocking):
+        os.set_blocking(self.descriptor, blocking)
+
+    def recv(self, size):
+        return os.read(self.descriptor, size)
+
+
 class QemuSvm:
     name = "qemu-svm"
     title = "QEMU, TCG, a PC with AMD SVM and nested paging"
@@ -168,15 +184,21 @@ class QemuSvm:
     # -- the running emulator
 
     def prepare(self):
-        """Sockets that the emulator connects to; returns its command line."""
+        """What the emulator connects to; returns its command line."""
         self.listeners = {}
-        for name in ("com1", "com2", "monitor"):
+        for name in ("com1", "monitor"):
             listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
             listener.bind(str(self.folder / name))
             listener.listen(1)
             listener.setblocking(False)
             self.listeners[name] = listener
-        return self.command(*(f"socket,path={self.folder / name}" for name in ("com1", "com2", "monitor")))
+        # The log comes byte by byte, and the emulator drops what its listener is too slow for: a pipe holds 64 KiB of
+        # that, a socket a few hundred bytes.
+        for direction in ("in", "out"):
+            os.mkfifo(self.folder / f"com2.{direction}")
+        return self.command(
+            f"socket,path={self.folder / 'com1'}", f"pipe,path={self.folder / 'com2'}", f"socket,path={self.folder / 'monitor'}"
+        )
 
     def connect(self, process, died):
         """Waits for the emulator to connect; died() tells whether it ended instead. Returns the two serial ports."""
@@ -196,7 +218,8 @@ class QemuSvm:
                         raise common.Failure(f"the emulator did not connect within {ANSWER_SECONDS} s") from None
             listener.close()
         self.monitor = Monitor(connections["monitor"])
-        return connections["com1"], connections["com2"]
+        # The emulator has opened its end by now: the monitor is the last that it connects.
+        return connections["com1"], PipeEnd(self.folder / "com2.out")
 
     def poll(self):
         """What happened to the machine, as (event, reason): off, reset, or broken."""

@@ -121,7 +121,7 @@ hiding16_access:
 	lock incl %fs:(%esi)
 	movl $0, %edi
 	movw $0x200, %di
-	addr32 movsb %fs:(%esi), %es:(%edi)
+	.byte 0x64, 0x67, 0xa4			/* movsb %fs:(%esi), %es:(%edi), which clang does not assemble here */
 	pushl $0
 	popl %fs:4(%esi)
 	lret
