@@ -32,16 +32,6 @@ static void types_find(struct vm *vm)
 	vm->types.count = count < 0 ? 0 : (unsigned)count;
 }
 
-/* Nested entries and our own tables name PAT entry 0 and mean write back. SDM vol. 3, "Page Attribute Table" (11.12) */
-static void pat_check(struct vm *vm)
-{
-	uint64_t pat;
-
-	if (vm->platform->ops->msr_read(vm->platform, MSR_PAT, &pat) == 0 && (pat & 7) != MTRR_WB)
-		log_printf(vm->log, "undercroft: PAT entry 0 is not write back (%llx): memory will be slow\n",
-			   (unsigned long long)pat);
-}
-
 void memory_types_init(struct vm *vm)
 {
 	enum mtrr_type type;
@@ -61,7 +51,6 @@ void memory_types_init(struct vm *vm)
 			log_printf(vm->log, "undercroft: hidden memory at %llx is not write back: exits will be slow\n",
 				   (unsigned long long)vm->hidden[i].start);
 	}
-	pat_check(vm);
 }
 
 bool memory_type_has_register(uint32_t index)
