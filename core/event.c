@@ -23,6 +23,8 @@ enum {
 	VECTOR_CP = 21,
 };
 
+static const struct owner event_owner = {.name = "events"};
+
 enum fault_class { CLASS_BENIGN, CLASS_CONTRIBUTORY, CLASS_PAGE_FAULT, CLASS_DOUBLE_FAULT, CLASS_COUNT };
 
 enum merge { MERGE_REPLACE, MERGE_DOUBLE_FAULT, MERGE_SHUTDOWN };
@@ -122,10 +124,26 @@ void event_queue_nmi(struct vcpu *vcpu)
 	vcpu->work |= WORK_EVENT;
 }
 
+/* Sees to it that a waiting NMI is tried again, and that nothing exits for one that does not wait any more. */
+static void nmi_window_update(struct vcpu *vcpu)
+{
+	struct event_queue *q = &vcpu->events;
+
+	if (!q->nmi && q->window) {
+		(void)intercept_disarm(vcpu, &event_owner, INTERCEPT_NMI_WINDOW, 0);
+		q->window = false;
+	}
+	if (q->nmi && !q->window && (vcpu->vm->caps & BACKEND_CAP_NMI_EXITS))
+		q->window = intercept_arm(vcpu, &event_owner, INTERCEPT_NMI_WINDOW, 0) == 0;
+	if (q->nmi && !q->window)
+		vcpu->work |= WORK_EVENT;
+}
+
 /* The guest would have met its third fault: what a real one does in hardware. */
 static void commit_shutdown(struct vcpu *vcpu)
 {
-	vcpu->events = (struct event_queue){0};
+	vcpu->events = (struct event_queue){.window = vcpu->events.window};
+	nmi_window_update(vcpu);
 	vcpu->exit.kind = EXIT_SHUTDOWN;
 	vcpu->exit.length = 0;
 	if (vcpu->slot[EXIT_SHUTDOWN](vcpu) != VERDICT_RESUME)
@@ -135,7 +153,8 @@ static void commit_shutdown(struct vcpu *vcpu)
 /* SDM vol. 3, "Masking Exceptions and Interrupts When Switching Stacks" (6.8.3): MOV SS holds NMIs off, too */
 static bool nmi_is_deliverable(struct vcpu *vcpu)
 {
-	return vcpu->events.nmi && vcpu->backend->reg_get(vcpu, REG_INTERRUPT_SHADOW) == 0;
+	return vcpu->events.nmi && vcpu->backend->reg_get(vcpu, REG_INTERRUPT_SHADOW) == 0 &&
+	       vcpu->backend->reg_get(vcpu, REG_NMI_BLOCKED) == 0;
 }
 
 void event_commit(struct vcpu *vcpu)
@@ -160,6 +179,10 @@ void event_commit(struct vcpu *vcpu)
 		/* CR2 was loaded when the delivery began. */
 		if (next.type == EVENT_EXCEPTION && next.vector == VECTOR_PF)
 			next.address = vcpu->backend->reg_get(vcpu, REG_CR2);
+		/* it blocks NMIs already, which would keep it from being delivered again. SDM vol. 3, "NMI-Window
+		 * Exiting and Virtual-NMI Blocking" (26.7.6) */
+		if (next.type == EVENT_NMI)
+			vcpu->backend->reg_set(vcpu, REG_NMI_BLOCKED, 0);
 		q->delivery.type = EVENT_NONE;
 	} else if (nmi_is_deliverable(vcpu)) {
 		next = (struct event){.type = EVENT_NMI, .vector = 2};
@@ -168,6 +191,5 @@ void event_commit(struct vcpu *vcpu)
 
 	if (next.type != EVENT_NONE)
 		vcpu->backend->inject(vcpu, &next);
-	if (q->nmi)
-		vcpu->work |= WORK_EVENT;
+	nmi_window_update(vcpu);
 }

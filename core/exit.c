@@ -38,20 +38,24 @@ static enum verdict exit_shutdown(struct vcpu *vcpu)
 	return VERDICT_RESUME;
 }
 
-/* INIT restarts a CPU and keeps memory; of a PC with one CPU, whoever sends it wants the machine reset. */
-static enum verdict exit_init(struct vcpu *vcpu)
-{
-	log_printf(vcpu->vm->log, "undercroft: the CPU received an INIT; resetting the machine\n");
-	vcpu->vm->platform->ops->reset(vcpu->vm->platform);
-	vcpu_fatal(vcpu, "the machine did not reset");
-	return VERDICT_RESUME;
-}
-
 /* The caches hold our memory, too: it is written back before they are emptied. */
 static enum verdict exit_invd(struct vcpu *vcpu)
 {
 	vcpu->vm->platform->ops->cache_flush(vcpu->vm->platform);
 	return VERDICT_SKIP_INSN;
+}
+
+/*
+ * INIT comes from the ports that reset a PC, and resets the CPU alone. The firmware at the reset vector would then
+ * reset the rest, or, for protected-mode programs of the 286, go on where CMOS says. The first is what is done; the
+ * second is not supported.
+ */
+static enum verdict exit_init(struct vcpu *vcpu)
+{
+	log_printf(vcpu->vm->log, "undercroft: the guest's CPU was sent INIT; resetting the machine\n");
+	vcpu->vm->platform->ops->reset(vcpu->vm->platform);
+	vcpu_fatal(vcpu, "the machine did not reset");
+	return VERDICT_RESUME;
 }
 
 static enum verdict exit_invalid(struct vcpu *vcpu)
@@ -72,6 +76,18 @@ static enum verdict exit_intr(struct vcpu *vcpu)
 	return vcpu->step.active ? exit_nmi(vcpu) : exit_unexpected(vcpu);
 }
 
+/* The guest can take the NMI that waits for it. A step is given up, as for an NMI that arrives: it would wait for it.
+ */
+static enum verdict exit_window(struct vcpu *vcpu)
+{
+	if (!vcpu->events.window)
+		return exit_unexpected(vcpu);
+	if (vcpu->step.active)
+		step_end(vcpu, false);
+	vcpu->work |= WORK_EVENT;
+	return VERDICT_RESUME;
+}
+
 const exit_handler_fn exit_defaults[EXIT_KIND_COUNT] = {
 	[EXIT_CPUID] = exit_cpuid,
 	[EXIT_MSR] = exit_msr,
@@ -83,7 +99,7 @@ const exit_handler_fn exit_defaults[EXIT_KIND_COUNT] = {
 	[EXIT_EXCEPTION] = exit_exception,
 	[EXIT_NMI] = exit_nmi,
 	[EXIT_INTR] = exit_intr,
-	[EXIT_WINDOW] = exit_unexpected,
+	[EXIT_WINDOW] = exit_window,
 	[EXIT_INVALID] = exit_invalid,
 	[EXIT_INVD] = exit_invd,
 	[EXIT_CR] = exit_cr,

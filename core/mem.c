@@ -7,6 +7,7 @@
 
 #include <string.h>
 
+#include <undercroft/a20.h>
 #include <undercroft/errno.h>
 #include <undercroft/machine.h>
 #include <undercroft/platform.h>
@@ -91,6 +92,7 @@ static bool map_says_ram(const struct memory_map *map, gpa_t gpa, size_t length)
 
 void *mem_gpa_pointer(struct vm *vm, gpa_t gpa, size_t length)
 {
+	gpa = a20_address(vm, gpa);
 	if (gpa + length < gpa || gpa + length > vm->physical_limit || vm_hides(vm, gpa, length))
 		return NULL;
 	/* Conventional memory is memory, whatever parts of it the firmware keeps for itself (EBDA). */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * RDMSR and WRMSR on what is not the guest's business: the virtualisation extension's own registers, EFER, microcode,
- * and the interrupt controller where other CPUs are hidden. Everything else that exits is carried out with the host's
- * #GP caught and handed to the guest.
+ * memory types, and the interrupt controller where other CPUs are hidden. Everything else that exits is carried out
+ * with the host's #GP caught and handed to the guest.
  */
 #include <undercroft/log.h>
 #include <undercroft/platform.h>
@@ -13,6 +13,7 @@
 
 #include "core/apic.h"
 #include "core/exit.h"
+#include "core/memory_type.h"
 
 /* EFER's other bits, each with the CPUID bit that says it exists. APM vol. 2, "Extended Feature Enable Register"
  * (3.1.7) */
@@ -55,6 +56,19 @@ static bool efer_write(struct vcpu *vcpu, uint64_t value)
 	return true;
 }
 
+/* SDM vol. 3, "IA32_PAT MSR" (11.12.2): eight types, of which 2, 3 and those above 7 are reserved. False: #GP. */
+static bool pat_write(struct vcpu *vcpu, uint64_t value)
+{
+	for (unsigned i = 0; i < 64; i += 8) {
+		unsigned type = (unsigned)(value >> i) & 0xff;
+
+		if (type > 7 || type == 2 || type == 3)
+			return false;
+	}
+	vcpu->backend->reg_set(vcpu, REG_PAT, value);
+	return true;
+}
+
 static bool msr_read(struct vcpu *vcpu, uint32_t index, uint64_t *value)
 {
 	struct platform *platform = vcpu->vm->platform;
@@ -68,6 +82,9 @@ static bool msr_read(struct vcpu *vcpu, uint32_t index, uint64_t *value)
 		if (platform->ops->msr_read(platform, index, value))
 			return false;
 		*value &= ~(uint64_t)(FEATURE_CONTROL_OUTSIDE_SMX | FEATURE_CONTROL_INSIDE_SMX);
+		return true;
+	case MSR_PAT:
+		*value = vcpu->backend->reg_get(vcpu, REG_PAT);
 		return true;
 	case MSR_VM_CR:
 	case MSR_VM_HSAVE_PA:
@@ -87,6 +104,8 @@ static bool msr_write(struct vcpu *vcpu, uint32_t index, uint64_t value)
 	switch (index) {
 	case MSR_EFER:
 		return efer_write(vcpu, value);
+	case MSR_PAT:
+		return pat_write(vcpu, value);
 	case MSR_FEATURE_CONTROL:
 	case MSR_VM_CR:
 	case MSR_VM_HSAVE_PA:
@@ -116,6 +135,8 @@ static bool msr_write(struct vcpu *vcpu, uint32_t index, uint64_t value)
 	default:
 		if (index >= MSR_VMX_BASIC && index <= MSR_VMX_LAST)
 			return false;
+		if (memory_type_has_register(index))
+			return memory_type_write(vcpu, index, value);
 		break;
 	}
 	return platform->ops->msr_write(platform, index, value) == 0;

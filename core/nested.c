@@ -18,7 +18,7 @@
 #define NESTED_ACCESS_ALL (ACCESS_READ | ACCESS_WRITE | ACCESS_EXEC)
 #define NESTED_MAX_LEAF	  3u /* no vendor has leaves in the root */
 
-enum change_kind { CHANGE_MAP, CHANGE_UNMAP, CHANGE_PROTECT };
+enum change_kind { CHANGE_MAP, CHANGE_UNMAP, CHANGE_PROTECT, CHANGE_RETYPE };
 
 /* One change of [start, end), carried down the levels. */
 struct change {
@@ -88,6 +88,18 @@ static unsigned leaf_level_limit(const struct vm *vm, unsigned max_level)
 	return max_level;
 }
 
+/* Gives a leaf of a level the type of its memory. Returns false if that has more than one. */
+static bool leaf_type(const struct vm *vm, struct nested_entry *leaf, unsigned level)
+{
+	enum mtrr_type type = MTRR_UC;
+
+	if ((vm->caps & BACKEND_CAP_NESTED_TYPES) != 0 &&
+	    !memory_types_uniform(&vm->types, leaf->address, NESTED_LEVEL_SIZE(level), &type))
+		return false;
+	leaf->type = (uint8_t)type;
+	return true;
+}
+
 /* Fills a table of a level with what the leaf one level above says. */
 static void table_fill(struct vm *vm, uint64_t *table, unsigned level, const struct nested_entry *leaf)
 {
@@ -142,8 +154,8 @@ static void entry_replace(struct vm *vm, struct nested_view *view, uint64_t *slo
  * What a change makes of the entry that maps [gpa, gpa + size of the level), of which it covers all or (whole = false)
  * a part. Returns true if *wanted says it, false if the answer lies one level further down.
  */
-static bool change_entry(const struct change *change, const struct nested_entry *old, unsigned level, gpa_t gpa,
-			 bool whole, struct nested_entry *wanted)
+static bool change_entry(const struct vm *vm, const struct change *change, const struct nested_entry *old,
+			 unsigned level, gpa_t gpa, bool whole, struct nested_entry *wanted)
 {
 	bool table = old->present && !old->leaf;
 
@@ -161,6 +173,10 @@ static bool change_entry(const struct change *change, const struct nested_entry 
 		if (whole)
 			wanted->access = change->access;
 		return whole || old->access == change->access;
+	case CHANGE_RETYPE:
+		if (!old->present)
+			return true;
+		return !table && leaf_type(vm, wanted, level);
 	case CHANGE_MAP:
 	default:
 		break;
@@ -173,7 +189,7 @@ static bool change_entry(const struct change *change, const struct nested_entry 
 	wanted->address = change->address + (gpa - change->start);
 	if (!whole) /* a part of what is the same already needs no split */
 		return old->leaf && old->access == wanted->access && old->address == wanted->address;
-	return (wanted->address & (NESTED_LEVEL_SIZE(level) - 1)) == 0;
+	return (wanted->address & (NESTED_LEVEL_SIZE(level) - 1)) == 0 && leaf_type(vm, wanted, level);
 }
 
 static int change_table(struct vm *vm, struct nested_view *view, paddr_t table, unsigned level, gpa_t table_start,
@@ -190,9 +206,9 @@ static int change_table(struct vm *vm, struct nested_view *view, paddr_t table, 
 		paddr_t below = old.address;
 		int ret;
 
-		if (change_entry(change, &old, level, gpa, whole, &wanted)) {
+		if (change_entry(vm, change, &old, level, gpa, whole, &wanted)) {
 			if (wanted.present != old.present || wanted.leaf != old.leaf || wanted.access != old.access ||
-			    wanted.address != old.address)
+			    wanted.type != old.type || wanted.address != old.address)
 				entry_replace(vm, view, slot, level, &old, &wanted);
 			continue;
 		}
@@ -257,6 +273,13 @@ int nested_protect(struct vm *vm, struct nested_view *view, gpa_t gpa, uint64_t 
 	return view_change(vm, view, &change);
 }
 
+int nested_retype(struct vm *vm, struct nested_view *view)
+{
+	const struct change change = {.kind = CHANGE_RETYPE, .start = 0, .end = address_limit(vm)};
+
+	return (vm->caps & BACKEND_CAP_NESTED_TYPES) != 0 ? view_change(vm, view, &change) : 0;
+}
+
 /* Could one leaf a level above say all that this table says? Then *leaf is that leaf. */
 static bool table_uniform(struct vm *vm, paddr_t table, unsigned level, struct nested_entry *leaf)
 {
@@ -268,7 +291,7 @@ static bool table_uniform(struct vm *vm, paddr_t table, unsigned level, struct n
 	for (unsigned i = 1; i < NESTED_ENTRIES; i++) {
 		struct nested_entry entry = entry_read(vm, &slots[i], level);
 
-		if (!entry.leaf || entry.access != leaf->access ||
+		if (!entry.leaf || entry.access != leaf->access || entry.type != leaf->type ||
 		    entry.address != leaf->address + i * NESTED_LEVEL_SIZE(level))
 			return false;
 	}
@@ -410,7 +433,7 @@ static void root_forbid_exec(struct vm *vm, uint64_t *root)
 int nested_overlay(struct vm *vm, struct nested_view *view, const struct nested_view *base, gpa_t page, paddr_t address,
 		   uint8_t access, bool no_exec)
 {
-	const struct nested_entry leaf = {.present = true, .leaf = true, .access = access, .address = address};
+	struct nested_entry leaf = {.present = true, .leaf = true, .access = access, .address = address};
 	uint64_t *slot, old_leaf;
 	unsigned stale;
 	int ret;
@@ -434,6 +457,7 @@ int nested_overlay(struct vm *vm, struct nested_view *view, const struct nested_
 		if (level == NESTED_LEVELS && no_exec)
 			root_forbid_exec(vm, table);
 	}
+	(void)leaf_type(vm, &leaf, 1); /* one page has one type */
 	slot = &table_at(vm, view->overlay_table[0])[table_index(page, 1)];
 	old_leaf = *slot;
 	entry_write(vm, slot, 1, &leaf);

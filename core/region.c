@@ -2,6 +2,7 @@
 /*
  * Regions: who answers for which ports and which device memory. Must not know any device.
  */
+#include <undercroft/a20.h>
 #include <undercroft/errno.h>
 #include <undercroft/platform.h>
 #include <undercroft/region.h>
@@ -103,8 +104,25 @@ static uint8_t page_access(const struct vm *vm, gpa_t page, gpa_t *until)
 	return access;
 }
 
-/* Gives all pages that a range touches the access they should have now. 0 or -ENOMEM. */
-static int pages_update(struct vcpu *vcpu, gpa_t start, uint64_t length)
+/*
+ * Where a page leads and with which access; 0: nowhere. *until is cut down to the first page for which that has to be
+ * asked again.
+ */
+static uint8_t page_target(const struct vm *vm, gpa_t page, gpa_t *target, gpa_t *until)
+{
+	gpa_t target_until = ~0ull;
+
+	*target = a20_address(vm, page);
+	if (*target != page) {
+		*until = page + PAGE_SIZE;
+		return page_access(vm, *target, &target_until);
+	}
+	if (vm->a20_off)
+		(void)range_touches_page(A20_WINDOW, A20_WINDOW_SIZE, page, until);
+	return page_access(vm, page, until);
+}
+
+int region_pages_update(struct vcpu *vcpu, gpa_t start, uint64_t length)
 {
 	struct vm *vm = vcpu->vm;
 	gpa_t end = ALIGN_UP(start + length, PAGE_SIZE), until;
@@ -112,15 +130,20 @@ static int pages_update(struct vcpu *vcpu, gpa_t start, uint64_t length)
 	int ret = 0;
 
 	for (gpa_t page = ALIGN_DOWN(start, PAGE_SIZE); ret == 0 && page < end; page = until) {
+		gpa_t target;
 		uint8_t access;
 
 		until = end;
-		access = page_access(vm, page, &until);
+		access = page_target(vm, page, &target, &until);
 		if (access == 0)
 			ret = nested_unmap(vm, &vm->base, page, until - page);
 		else
-			ret = nested_map(vm, &vm->base, page, until - page, page, access, 3);
+			ret = nested_map(vm, &vm->base, page, until - page, target, access, 3);
 	}
+	/* and where else they show */
+	if (ret == 0 && vm->a20_off && start < A20_WINDOW_SIZE)
+		ret = region_pages_update(vcpu, A20_WINDOW + start,
+					  end < A20_WINDOW_SIZE ? length : A20_WINDOW_SIZE - start);
 	if (vm->base.generation != generation)
 		vcpu->work |= WORK_VIEW;
 	return ret;
@@ -136,7 +159,7 @@ static void pages_restore(struct vcpu *vcpu, gpa_t start, uint64_t length)
 	struct vm *vm = vcpu->vm;
 	uint64_t generation;
 
-	(void)pages_update(vcpu, start, length);
+	(void)region_pages_update(vcpu, start, length);
 	generation = vm->base.generation;
 	for (unsigned level = 2; level <= 3; level++) {
 		gpa_t first = ALIGN_DOWN(start, NESTED_LEVEL_SIZE(level));
@@ -197,7 +220,7 @@ int region_add(struct vcpu *vcpu, struct region *region, const struct region **c
 	if (region->space == REGION_PORT)
 		ret = ports_arm(vcpu, region, 0, 0);
 	else
-		ret = pages_update(vcpu, region->start, region->length);
+		ret = region_pages_update(vcpu, region->start, region->length);
 	if (ret != 0) {
 		(void)region_list_remove(list, region);
 		if (region->space == REGION_MMIO)
@@ -240,7 +263,7 @@ int region_move(struct vcpu *vcpu, struct region *region, uint64_t start)
 			goto out_unlist;
 		ports_disarm(vcpu, region, old_start, old_start + length, start, length);
 	} else {
-		ret = pages_update(vcpu, start, length);
+		ret = region_pages_update(vcpu, start, length);
 		if (ret != 0)
 			goto out_unlist;
 		pages_restore(vcpu, old_start, length);

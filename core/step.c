@@ -329,11 +329,19 @@ enum verdict exit_exception(struct vcpu *vcpu)
 	return VERDICT_RESUME;
 }
 
-/* An NMI waits for the guest: the step is given up, the NMI is taken on entry, and the instruction tries again. */
+/*
+ * An NMI waits for the guest: a step is given up, the NMI is taken on entry, and the instruction tries again. Who
+ * delivers it is the backend's matter: the CPU, or we.
+ */
 enum verdict exit_nmi(struct vcpu *vcpu)
 {
-	if (!vcpu->step.active)
+	bool is_ours = (vcpu->vm->caps & BACKEND_CAP_NMI_EXITS) != 0;
+
+	if (!vcpu->step.active && !is_ours)
 		return VERDICT_FATAL;
-	step_end(vcpu, false);
+	if (vcpu->step.active)
+		step_end(vcpu, false);
+	if (is_ours)
+		event_queue_nmi(vcpu);
 	return VERDICT_RESUME;
 }

@@ -56,6 +56,7 @@ int svm_intercept(struct vcpu *vcpu, enum intercept_kind kind, uint32_t argument
 		return 0;
 	case INTERCEPT_NMI:
 	case INTERCEPT_INTR:
+	case INTERCEPT_NMI_WINDOW:
 	default:
 		return -ENOTSUP;
 	}

@@ -80,6 +80,8 @@ uint64_t svm_reg_get(struct vcpu *vcpu, enum reg reg)
 		return svm_insn_dr_get(reg - REG_DR0);
 	case REG_INTERRUPT_SHADOW:
 		return svm->vmcb.interrupt_shadow & 1;
+	case REG_NMI_BLOCKED: /* the CPU's own, without virtual NMIs */
+		return 0;
 	default:
 		break;
 	}
@@ -122,6 +124,8 @@ void svm_reg_set(struct vcpu *vcpu, enum reg reg, uint64_t value)
 		return;
 	case REG_INTERRUPT_SHADOW:
 		svm->vmcb.interrupt_shadow = value & 1;
+		return;
+	case REG_NMI_BLOCKED:
 		return;
 	default:
 		break;

@@ -16,6 +16,7 @@ static const uint8_t kinds[VMEXIT_CODE_COUNT] = {
 	[VMEXIT_EXCEPTION... VMEXIT_EXCEPTION + 31] = EXIT_EXCEPTION,
 	[VMEXIT_INTR] = EXIT_INTR,
 	[VMEXIT_NMI] = EXIT_NMI,
+	[VMEXIT_INIT] = EXIT_INIT,
 	[VMEXIT_VINTR] = EXIT_WINDOW,
 	[VMEXIT_CPUID] = EXIT_CPUID,
 	[VMEXIT_IOIO] = EXIT_IO,
@@ -143,10 +144,15 @@ static void io_length_find(struct vcpu *vcpu, uint64_t next)
 
 void svm_decode_detail(struct vcpu *vcpu)
 {
-	const struct vmcb *vmcb = &svm_vcpu(vcpu)->vmcb;
+	struct vmcb *vmcb = &svm_vcpu(vcpu)->vmcb;
 	struct exit_detail *detail = &vcpu->detail;
 	uint64_t info1 = vmcb->exitinfo1, info2 = vmcb->exitinfo2;
 
+	/*
+	 * QEMU's TCG goes on intercepting in SMM, where EFER is 0, and would not enter the guest again: SeaBIOS'
+	 * handler reads port 92h there. On a CPU nothing of SMM exits. APM vol. 2, "Non-Intercepted SMIs" (15.22.3)
+	 */
+	vmcb->efer |= EFER_SVME;
 	*detail = (struct exit_detail){0};
 	switch (vcpu->exit.kind) {
 	case EXIT_MSR:

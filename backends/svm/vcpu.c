@@ -74,7 +74,8 @@ int svm_vcpu_init(struct vcpu *vcpu)
 	vmcb = &svm->vmcb;
 	/* what the guest does not have, and what it must not do; nothing else exits unless somebody arms it */
 	vmcb->intercept_1 = VMCB_INTERCEPT1_CPUID | VMCB_INTERCEPT1_IOIO | VMCB_INTERCEPT1_MSR |
-			    VMCB_INTERCEPT1_SHUTDOWN | VMCB_INTERCEPT1_INVD | VMCB_INTERCEPT1_INVLPGA;
+			    VMCB_INTERCEPT1_SHUTDOWN | VMCB_INTERCEPT1_INIT | VMCB_INTERCEPT1_INVD |
+			    VMCB_INTERCEPT1_INVLPGA;
 	vmcb->intercept_2 = VMCB_INTERCEPT2_VMRUN | VMCB_INTERCEPT2_VMMCALL | VMCB_INTERCEPT2_VMLOAD |
 			    VMCB_INTERCEPT2_VMSAVE | VMCB_INTERCEPT2_STGI | VMCB_INTERCEPT2_CLGI |
 			    VMCB_INTERCEPT2_SKINIT;

@@ -84,6 +84,7 @@ _Static_assert(sizeof(struct vmcb) == 4096, "VMCB layout");
 /* Offset 00Ch */
 #define VMCB_INTERCEPT1_INTR	 (1u << 0)
 #define VMCB_INTERCEPT1_NMI	 (1u << 1)
+#define VMCB_INTERCEPT1_INIT	 (1u << 3)
 #define VMCB_INTERCEPT1_VINTR	 (1u << 4)
 #define VMCB_INTERCEPT1_CPUID	 (1u << 18)
 #define VMCB_INTERCEPT1_INVD	 (1u << 22)
@@ -113,6 +114,7 @@ _Static_assert(sizeof(struct vmcb) == 4096, "VMCB layout");
 #define VMEXIT_EXCEPTION  0x040
 #define VMEXIT_INTR	  0x060
 #define VMEXIT_NMI	  0x061
+#define VMEXIT_INIT	  0x063
 #define VMEXIT_VINTR	  0x064
 #define VMEXIT_CPUID	  0x072
 #define VMEXIT_INVD	  0x076

@@ -55,6 +55,7 @@ int vmx_intercept(struct vcpu *vcpu, enum intercept_kind kind, uint32_t argument
 			vmcs_write(VMCS_EXCEPTION_BITMAP, vmx->saved_exceptions);
 		return 0;
 	case INTERCEPT_NMI:
+	case INTERCEPT_NMI_WINDOW:
 	case INTERCEPT_INTR:
 	default:
 		return -ENOTSUP;

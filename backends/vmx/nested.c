@@ -8,18 +8,20 @@
 #include "backends/vmx/insn.h"
 #include "backends/vmx/vmx.h"
 
-#define EPT_READ    0x001ull
-#define EPT_WRITE   0x002ull
-#define EPT_EXEC    0x004ull
-#define EPT_ACCESS  (EPT_READ | EPT_WRITE | EPT_EXEC)
-#define EPT_TYPE_WB 0x030ull
-#define EPT_LARGE   0x080ull
-#define EPT_ADDRESS 0x000ffffffffff000ull
+#define EPT_READ       0x001ull
+#define EPT_WRITE      0x002ull
+#define EPT_EXEC       0x004ull
+#define EPT_ACCESS     (EPT_READ | EPT_WRITE | EPT_EXEC)
+#define EPT_TYPE       0x038ull
+#define EPT_TYPE_SHIFT 3
+#define EPT_LARGE      0x080ull
+#define EPT_ADDRESS    0x000ffffffffff000ull
 
 _Static_assert(ACCESS_READ == EPT_READ && ACCESS_WRITE == EPT_WRITE && ACCESS_EXEC == EPT_EXEC, "the same bits");
 
 /*
- * The type is write-back without "ignore PAT", so that the guest's PAT decides. SDM vol. 3, "Memory Type Used for
+ * The type is what the MTRRs say, in their encoding, without "ignore PAT", so that the guest's PAT joins in as on the
+ * bare machine; the CPU does not look at the MTRRs for guest-physical addresses. SDM vol. 3, "Memory Type Used for
  * Translated Guest-Physical Addresses" (28.2.7.2)
  */
 uint64_t vmx_nested_encode(const struct nested_entry *entry, unsigned level)
@@ -30,7 +32,7 @@ uint64_t vmx_nested_encode(const struct nested_entry *entry, unsigned level)
 		return 0;
 	raw = entry->address | (entry->access & EPT_ACCESS);
 	if (entry->leaf)
-		raw |= EPT_TYPE_WB | (level > 1 ? EPT_LARGE : 0);
+		raw |= (uint64_t)entry->type << EPT_TYPE_SHIFT | (level > 1 ? EPT_LARGE : 0);
 	return raw;
 }
 
@@ -43,8 +45,10 @@ void vmx_nested_decode(uint64_t raw, unsigned level, struct nested_entry *entry)
 	entry->leaf = level == 1 || (raw & EPT_LARGE);
 	entry->access = raw & EPT_ACCESS;
 	entry->address = raw & EPT_ADDRESS;
-	if (entry->leaf)
-		entry->address = ALIGN_DOWN(entry->address, NESTED_LEVEL_SIZE(level));
+	if (!entry->leaf)
+		return;
+	entry->type = (uint8_t)((raw & EPT_TYPE) >> EPT_TYPE_SHIFT);
+	entry->address = ALIGN_DOWN(entry->address, NESTED_LEVEL_SIZE(level));
 }
 
 /* Both kinds of what the CPU caches: through the guest's tables, and through ours. There is one guest only. */

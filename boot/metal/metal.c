@@ -4,6 +4,7 @@
  * guest.
  */
 #include <undercroft/errno.h>
+#include <x86/cr.h>
 
 #include "boot/metal/cpu.h"
 #include "boot/metal/metal.h"
@@ -114,6 +115,29 @@ static int metal_xcr_write(struct platform *platform, uint32_t index, uint64_t v
 	return error;
 }
 
+/* Empties caches and translations: nothing of ours is mapped as global. */
+static void caches_empty(void)
+{
+	uint64_t cr3;
+
+	__asm__ volatile("wbinvd\n movq %%cr3, %0\n movq %0, %%cr3" : "=r"(cr3) : : "memory");
+}
+
+/* SDM vol. 3, "MTRR Maintenance Programming Interface" (11.11.7.2), less what is off already: interrupts and PGE */
+static int metal_memory_type_write(struct platform *platform, uint32_t index, uint64_t value)
+{
+	uint64_t cr0;
+	int error;
+
+	__asm__ volatile("movq %%cr0, %0" : "=r"(cr0));
+	__asm__ volatile("movq %0, %%cr0" : : "r"((cr0 | CR0_CD) & ~(uint64_t)CR0_NW) : "memory");
+	caches_empty();
+	error = metal_msr_write(platform, index, value);
+	caches_empty();
+	__asm__ volatile("movq %0, %%cr0" : : "r"(cr0) : "memory");
+	return error;
+}
+
 static void metal_cpuid(struct platform *platform, uint32_t leaf, uint32_t subleaf, struct cpuid_regs *out)
 {
 	(void)platform;
@@ -194,6 +218,7 @@ static const struct platform_ops metal_ops = {
 	.msr_read = metal_msr_read,
 	.msr_write = metal_msr_write,
 	.xcr_write = metal_xcr_write,
+	.memory_type_write = metal_memory_type_write,
 	.cpuid = metal_cpuid,
 	.cache_flush = metal_cache_flush,
 	.now_us = metal_now_us,

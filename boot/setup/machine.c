@@ -18,8 +18,6 @@
 #define BDA_BASE_MEMORY 0x413
 #define BDA_DISK_COUNT	0x475
 
-#define MTRR_DEFTYPE_COUNT(capability) ((unsigned)((capability)&0xff))
-
 static uint16_t bda16(uint32_t address)
 {
 	uint16_t value;
@@ -76,23 +74,7 @@ static void read_cpu(struct setup *setup)
 	machine->tsc_mhz = setup->metal.tsc_mhz;
 	if (features.edx & CPUID_1_EDX_PAT)
 		platform->ops->msr_read(platform, MSR_PAT, &machine->pat);
-	if (!(features.edx & CPUID_1_EDX_MTRR))
-		return;
-
-	static const uint32_t fixed[] = {
-		MSR_MTRR_FIX_64K,	MSR_MTRR_FIX_16K_80,	MSR_MTRR_FIX_16K_A0,	MSR_MTRR_FIX_4K_C0,
-		MSR_MTRR_FIX_4K_C0 + 1, MSR_MTRR_FIX_4K_C0 + 2, MSR_MTRR_FIX_4K_C0 + 3, MSR_MTRR_FIX_4K_C0 + 4,
-		MSR_MTRR_FIX_4K_C0 + 5, MSR_MTRR_FIX_4K_C0 + 6, MSR_MTRR_FIX_4K_C0 + 7,
-	};
-
-	platform->ops->msr_read(platform, MSR_MTRR_CAP, &machine->mtrr_capability);
-	platform->ops->msr_read(platform, MSR_MTRR_DEF_TYPE, &machine->mtrr_default);
-	for (unsigned i = 0; i < ARRAY_SIZE(fixed); i++)
-		platform->ops->msr_read(platform, fixed[i], &machine->mtrr_fixed[i]);
-	for (unsigned i = 0; i < MTRR_DEFTYPE_COUNT(machine->mtrr_capability) && i < MACHINE_MTRR_VAR_MAX; i++) {
-		platform->ops->msr_read(platform, MSR_MTRR_PHYS_BASE0 + 2 * i, &machine->mtrr_base[i]);
-		platform->ops->msr_read(platform, MSR_MTRR_PHYS_MASK0 + 2 * i, &machine->mtrr_mask[i]);
-	}
+	mtrr_set_read(platform, &machine->mtrr);
 }
 
 /* The firmware's tables lie below 4 GiB, which is what is mapped. */
@@ -122,6 +104,8 @@ static void read_firmware(struct machine *machine)
 		    !firmware_find_table(&memory, machine->acpi_rsdp, "IVRS", &table, &length))
 			machine->iommu_count = 1;
 	}
+	if (machine->acpi_rsdp)
+		(void)firmware_find_sleep(&memory, machine->acpi_rsdp, &machine->sleep);
 	if (!firmware_find_mp(&memory, &machine->mp_floating, &table, &length) && table && count <= 0)
 		count = mp_list_cpus((const void *)(uintptr_t)table, length, machine->apic_id, MACHINE_CPU_MAX);
 	machine->cpu_count = count > 1 ? (uint32_t)count : 1;

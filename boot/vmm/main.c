@@ -21,7 +21,9 @@
 #include "boot/metal/traps.h"
 #include "core/apic.h"
 #include "core/exit.h"
+#include "core/memory_type.h"
 #include "core/plugin.h"
+#include "core/sleep.h"
 
 #define VCPU_SIZE_MAX	    8192
 #define FRONTEND_SIZE_MAX   256
@@ -135,6 +137,7 @@ static void guest_memory_build(struct vm *vm, const void *handoff, const struct 
 	vm->hidden[vm->hidden_count++] =
 		(struct hidden_range){.start = placement->window, .length = placement->window_size};
 	vm->direct_limit = placement->window;
+	memory_types_init(vm);
 	page_pool_init(&vm->pool, placement->pool, placement->window + placement->window_size);
 	if (nested_view_init(vm, &vm->base, "base") || nested_build_identity(vm, &vm->base, top))
 		fatal("the reserved memory is too small for nested page tables: raise reserved-size");
@@ -250,7 +253,10 @@ void vmm_main(const void *handoff, uint64_t handoff_size, uint64_t mapped)
 	if (vm->backend->vcpu_init(vcpu) || step_init(vcpu))
 		fatal("the reserved memory is too small for a vCPU: raise reserved-size");
 	intercepts_arm(vcpu);
+	if (memory_types_watch(vcpu))
+		fatal("the memory type registers cannot be watched");
 	frontend_hide(vcpu);
+	sleep_watch(vcpu);
 	if (vm->hide_cpus && apic_hide_cpus(vcpu))
 		fatal("the local APIC cannot be watched");
 	if (plugin_registry_init(vcpu, __start_plugins, (size_t)(__stop_plugins - __start_plugins), handoff))

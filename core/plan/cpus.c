@@ -370,50 +370,59 @@ int firmware_find_rsdp(struct firmware_memory *memory, paddr_t *rsdp)
 	return search_rsdp(memory, ROM_START, ROM_END, rsdp) ? 0 : -ENOENT;
 }
 
-/* Is there a whole table of this signature? *length is what it claims. */
-static bool is_table(struct firmware_memory *memory, paddr_t address, const char *signature, uint32_t *length)
+bool firmware_table_at(struct firmware_memory *memory, paddr_t address, const char *signature, uint32_t max,
+		       uint32_t *length)
 {
 	struct acpi_header header;
 
 	if (!address || memory->read(memory, address, &header, sizeof(header)) ||
 	    memcmp(header.signature, signature, sizeof(header.signature)) != 0 || header.length < sizeof(header) ||
-	    header.length > FIRMWARE_TABLE_MAX || !memory_sums_up(memory, address, header.length))
+	    header.length > max || !memory_sums_up(memory, address, header.length))
 		return false;
 	*length = header.length;
 	return true;
 }
 
-/* Looks through a root table whose entries have pointer_size bytes. */
+/* Looks through a root table whose entries have pointer_size bytes, for the first match behind *skip others. */
 static int search_root(struct firmware_memory *memory, paddr_t root, const char *root_signature, size_t pointer_size,
-		       const char *signature, paddr_t *table, uint32_t *length)
+		       const char *signature, unsigned *skip, paddr_t *table, uint32_t *length)
 {
 	uint32_t root_length;
 
-	if (!is_table(memory, root, root_signature, &root_length))
+	if (!firmware_table_at(memory, root, root_signature, FIRMWARE_TABLE_MAX, &root_length))
 		return -ENOENT;
 	for (size_t offset = sizeof(struct acpi_header); offset + pointer_size <= root_length; offset += pointer_size) {
 		uint64_t pointer = 0;
 
 		if (memory->read(memory, root + offset, &pointer, pointer_size))
 			return -ENOENT;
-		if (is_table(memory, pointer, signature, length)) {
+		if (!firmware_table_at(memory, pointer, signature, FIRMWARE_TABLE_MAX, length))
+			continue;
+		if (*skip == 0) {
 			*table = pointer;
 			return 0;
 		}
+		--*skip;
 	}
 	return -ENOENT;
 }
 
-int firmware_find_table(struct firmware_memory *memory, paddr_t rsdp, const char *signature, paddr_t *table,
-			uint32_t *length)
+int firmware_find_table_nth(struct firmware_memory *memory, paddr_t rsdp, const char *signature, unsigned nth,
+			    paddr_t *table, uint32_t *length)
 {
 	struct acpi_rsdp root;
 
 	if (!is_rsdp(memory, rsdp, &root))
 		return -ENOENT;
-	if (root.revision >= 2 && search_root(memory, root.xsdt, "XSDT", 8, signature, table, length) == 0)
+	if (root.revision >= 2 && search_root(memory, root.xsdt, "XSDT", 8, signature, &nth, table, length) == 0)
 		return 0;
-	return search_root(memory, root.rsdt, "RSDT", 4, signature, table, length);
+	return search_root(memory, root.rsdt, "RSDT", 4, signature, &nth, table, length);
+}
+
+int firmware_find_table(struct firmware_memory *memory, paddr_t rsdp, const char *signature, paddr_t *table,
+			uint32_t *length)
+{
+	return firmware_find_table_nth(memory, rsdp, signature, 0, table, length);
 }
 
 static bool is_mp_floating(struct firmware_memory *memory, paddr_t address, struct mp_floating *mp)

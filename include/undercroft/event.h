@@ -32,6 +32,7 @@ struct event_queue {
 	struct event delivery;	/* the CPU was delivering this when it exited; EVENT_NONE if none */
 	struct event exception; /* raised by us on the guest's behalf */
 	bool nmi;		/* to be delivered when the guest does not block NMIs */
+	bool window;		/* INTERCEPT_NMI_WINDOW is armed for it */
 	bool shutdown;		/* a fault met the delivery of a double fault: nothing else matters any more */
 };
 
@@ -57,7 +58,8 @@ void event_queue_nmi(struct vcpu *vcpu);
 /*
  * Hands the winning event to the backend, at most one per entry. Called behind the work word only. Priority: a shutdown
  * condition, which is handled as EXIT_SHUTDOWN, then an interrupted delivery or the exception that replaced it, then an
- * NMI. Clears WORK_EVENT and WORK_DELIVERY; WORK_EVENT stays set while an NMI has to wait for a later exit.
+ * NMI. Clears WORK_EVENT and WORK_DELIVERY. An NMI that has to wait gets a window if the backend has them; else
+ * WORK_EVENT stays set, so that it is tried at each exit.
  */
 void event_commit(struct vcpu *vcpu);
 

@@ -24,7 +24,7 @@ struct vcpu;
  * EXCEPTION   an intercepted exception
  * NMI         a non-maskable interrupt arrived
  * INTR        an external interrupt arrived
- * WINDOW      the guest can take an interrupt now
+ * WINDOW      the guest can take an NMI now
  * INVALID     the CPU refused to enter the guest
  * INVD        INVD executed
  * CR          a write to CR0 or CR4 that changes a bit the backend owns

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The firmware's tables of CPUs: finding them, reading them, and hiding all CPUs but one in them. Pure: memory is read
- * through a callback, tables are edited in the caller's buffers. Every table is taken for hostile until its lengths and
- * its checksum have been verified. Sources: ACPI 6.4; MultiProcessor Specification 1.4.
+ * The firmware's tables: finding them, reading them, hiding all CPUs but one in them, and what they say about sleep.
+ * Pure: memory is read through a callback, tables are edited in the caller's buffers. Every table is taken for hostile
+ * until its lengths and its checksum have been verified. Sources: ACPI 6.4; MultiProcessor Specification 1.4.
  */
 #ifndef UNDERCROFT_FIRMWARE_H
 #define UNDERCROFT_FIRMWARE_H
 
 #include <undercroft/types.h>
+#include <undercroft/sleep.h>
 
 /* No table of the kinds below comes near this; a longer one is taken for damaged. */
 #define FIRMWARE_TABLE_MAX KIB(64)
@@ -31,12 +32,30 @@ int firmware_find_rsdp(struct firmware_memory *memory, paddr_t *rsdp);
 int firmware_find_table(struct firmware_memory *memory, paddr_t rsdp, const char *signature, paddr_t *table,
 			uint32_t *length);
 
+/* The same for one of several: nth others come before it. What is in both root tables is counted twice. */
+int firmware_find_table_nth(struct firmware_memory *memory, paddr_t rsdp, const char *signature, unsigned nth,
+			    paddr_t *table, uint32_t *length);
+
+/* Is there a whole table of these four letters and of at most max bytes? Then *length is its length. */
+bool firmware_table_at(struct firmware_memory *memory, paddr_t address, const char *signature, uint32_t max,
+		       uint32_t *length);
+
 /*
  * The Intel MP floating pointer, in the first KiB of the extended BIOS data area, the last KiB of conventional memory
  * and 0xf0000..0xfffff, and the configuration table it points to; *table is 0 if it names a default configuration
  * instead. Returns 0 or -ENOENT.
  */
 int firmware_find_mp(struct firmware_memory *memory, paddr_t *floating, paddr_t *table, uint32_t *length);
+
+/*
+ * What the firmware says about sleep: the control ports of the FADT and the sleep types of the DSDT and the SSDTs,
+ * found by their names. Returns 0 with *out, or -ENOENT: no FADT or no control port in I/O space. States that were not
+ * found have no types.
+ */
+int firmware_find_sleep(struct firmware_memory *memory, paddr_t rsdp, struct sleep_control *out);
+
+/* Adds the sleep types that length bytes of AML name to *out. */
+void sleep_scan(const void *aml, size_t length, struct sleep_control *out);
 
 /*
  * Lists the enabled CPUs of a whole table of length bytes. The first max APIC ids, each once, go to apic_id. Returns

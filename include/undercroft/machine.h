@@ -7,11 +7,12 @@
 #define UNDERCROFT_MACHINE_H
 
 #include <undercroft/types.h>
+#include <undercroft/memory_type.h>
+#include <undercroft/sleep.h>
 
-#define MACHINE_VERSION	     1
-#define MACHINE_MEMORY_MAX   128
-#define MACHINE_CPU_MAX	     256
-#define MACHINE_MTRR_VAR_MAX 32
+#define MACHINE_VERSION	   2
+#define MACHINE_MEMORY_MAX 128
+#define MACHINE_CPU_MAX	   256
 
 /* ACPI 6.4, "Address Range Types" (15.1, table 15.374) */
 enum memory_type {
@@ -55,9 +56,8 @@ struct machine {
 	uint32_t boot_apic_id;
 	uint32_t iommu_count;			    /* DMAR or IVRS units found */
 	uint64_t acpi_rsdp, acpi_madt, mp_floating; /* guest-physical, 0: none */
-	uint64_t mtrr_capability, mtrr_default;
-	uint64_t mtrr_fixed[11];
-	uint64_t mtrr_base[MACHINE_MTRR_VAR_MAX], mtrr_mask[MACHINE_MTRR_VAR_MAX];
+	struct mtrr_set mtrr;
+	struct sleep_control sleep;
 	uint64_t pat;
 	struct framebuffer framebuffer;
 	uint16_t bios_base_memory_kib, com_port[4]; /* BDA 40:13 and 40:00 */

@@ -19,6 +19,7 @@ struct nested_entry {
 	bool present;
 	bool leaf;
 	uint8_t access; /* ACCESS_READ | ACCESS_WRITE | ACCESS_EXEC */
+	uint8_t type;	/* leaves, enum mtrr_type: of the memory at address; 0 without BACKEND_CAP_NESTED_TYPES */
 	paddr_t address;
 };
 
@@ -50,7 +51,8 @@ int nested_view_init(struct vm *vm, struct nested_view *view, const char *name);
 
 /*
  * Maps [gpa, gpa + size) to [address, …) with the largest pages that alignment and max_level (1..3) allow; splits what
- * is in the way, merges nothing. All of it 4 KiB aligned; access includes ACCESS_READ; base views only.
+ * is in the way, merges nothing. All of it 4 KiB aligned; access includes ACCESS_READ; base views only. With
+ * BACKEND_CAP_NESTED_TYPES no page is larger than its memory is of one type, which it gets.
  * Returns 0, -EINVAL (alignment, wrap, beyond the physical address width, access) or -ENOMEM; on -ENOMEM what was
  * mapped before stays as far as it was not yet replaced.
  */
@@ -68,6 +70,13 @@ int nested_protect(struct vm *vm, struct nested_view *view, gpa_t gpa, uint64_t 
  * within [gpa, gpa + size); frees their pages. max_level as in nested_map.
  */
 void nested_merge(struct vm *vm, struct nested_view *view, gpa_t gpa, uint64_t size, unsigned max_level);
+
+/*
+ * Gives every page of a base view the memory type that vm->types has for where it leads, splitting pages whose memory
+ * has more than one; merges nothing. Nothing happens without BACKEND_CAP_NESTED_TYPES. Returns 0, or -ENOMEM with part
+ * of the view done; that cannot happen while vm->types says one type for everything.
+ */
+int nested_retype(struct vm *vm, struct nested_view *view);
 
 /* Looks one address up. *level is that of the leaf or of the missing entry. Returns 0 or -ENOENT. */
 int nested_lookup(struct vm *vm, const struct nested_view *view, gpa_t gpa, struct nested_entry *entry,

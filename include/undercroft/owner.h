@@ -17,12 +17,13 @@ struct owner {
 
 /* What can be intercepted. The meaning of the argument is given per kind. */
 enum intercept_kind {
-	INTERCEPT_MSR_READ,  /* argument: MSR index */
-	INTERCEPT_MSR_WRITE, /* argument: MSR index */
-	INTERCEPT_PORT,	     /* argument: port, 0..0xffff */
-	INTERCEPT_EXCEPTION, /* argument: vector, 0..31 */
-	INTERCEPT_NMI,	     /* argument: 0 */
-	INTERCEPT_INTR,	     /* argument: 0; INTR is masked by the host's IF while armed */
+	INTERCEPT_MSR_READ,   /* argument: MSR index */
+	INTERCEPT_MSR_WRITE,  /* argument: MSR index */
+	INTERCEPT_PORT,	      /* argument: port, 0..0xffff */
+	INTERCEPT_EXCEPTION,  /* argument: vector, 0..31 */
+	INTERCEPT_NMI,	      /* argument: 0 */
+	INTERCEPT_INTR,	      /* argument: 0; INTR is masked by the host's IF while armed */
+	INTERCEPT_NMI_WINDOW, /* argument: 0; EXIT_WINDOW as soon as the guest can take an NMI */
 };
 
 struct intercept_arm {

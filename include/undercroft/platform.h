@@ -36,6 +36,12 @@ struct platform_ops {
 	/* XSETBV of an extended control register. -EFAULT if the CPU raised #GP. */
 	int (*xcr_write)(struct platform *platform, uint32_t index, uint64_t value);
 
+	/*
+	 * msr_write for a register that memory types come from: with this CPU's caches written back, empty and off, and
+	 * with its own translations flushed.
+	 */
+	int (*memory_type_write)(struct platform *platform, uint32_t index, uint64_t value);
+
 	void (*cpuid)(struct platform *platform, uint32_t leaf, uint32_t subleaf, struct cpuid_regs *out);
 
 	/* Writes this CPU's caches back to memory and empties them. */

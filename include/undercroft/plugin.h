@@ -7,7 +7,9 @@
 #define UNDERCROFT_PLUGIN_H
 
 #include <undercroft/types.h>
+#include <undercroft/a20.h>
 #include <undercroft/backend.h>
+#include <undercroft/platform.h>
 #include <undercroft/errno.h>
 #include <undercroft/event.h>
 #include <undercroft/exit.h>

@@ -71,6 +71,12 @@ int region_remove(struct vcpu *vcpu, struct region *region);
 /* Moves a region (a BAR, the APIC page). Errors as region_add; on error the region stays where it was. */
 int region_move(struct vcpu *vcpu, struct region *region, uint64_t start);
 
+/*
+ * Gives the pages that [start, start + length) touches what they should show and allow now, by all regions, by hidden
+ * memory and by the guest's address line 20. Returns 0 or -ENOMEM with a part of it done.
+ */
+int region_pages_update(struct vcpu *vcpu, gpa_t start, uint64_t length);
+
 /* One access by address, split at region ends; what no region covers goes to the hardware. */
 uint64_t region_port_read(struct vcpu *vcpu, uint16_t port, unsigned size);
 void region_port_write(struct vcpu *vcpu, uint16_t port, unsigned size, uint64_t value);

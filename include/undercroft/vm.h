@@ -7,9 +7,11 @@
 
 #include <undercroft/types.h>
 #include <undercroft/exit.h>
+#include <undercroft/memory_type.h>
 #include <undercroft/nested.h>
 #include <undercroft/owner.h>
 #include <undercroft/region.h>
+#include <undercroft/sleep.h>
 
 struct backend_ops;
 struct log;
@@ -34,6 +36,13 @@ struct guest_call {
 	char name[32]; /* whose it is: a plugin, or "start" for the start stub's log lines */
 };
 
+/* The registers that send the machine to sleep, watched. */
+struct sleep_watch {
+	struct region control[SLEEP_BLOCKS];
+	struct region status[SLEEP_BLOCKS]; /* armed from a refused request until the guest has noted its end */
+	bool woken;
+};
+
 struct vm {
 	const struct backend_ops *backend;
 	struct platform *platform;
@@ -46,6 +55,7 @@ struct vm {
 	 * is not so, as in hosted tests; then the direct paths are not taken.
 	 */
 	gpa_t direct_limit;
+	struct memory_types types; /* by the guest's MTRRs */
 	struct page_pool pool;
 	struct nested_view base;
 	struct hidden_range hidden[VM_HIDDEN_MAX];
@@ -54,6 +64,8 @@ struct vm {
 	struct intercept_table intercepts;
 	struct guest_call guest_call[VM_GUEST_CALL_MAX];
 	unsigned guest_call_count;
+	struct sleep_watch sleep;
+	bool a20_off;	/* the guest's address line 20: a20.h */
 	bool hide_cpus; /* other CPUs exist and the guest must not start them */
 	struct plugin_registry *plugins;
 	struct vcpu *vcpu;

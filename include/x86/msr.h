@@ -38,6 +38,7 @@
 #define MSR_FS_BASE	     0xc0000100u
 #define MSR_GS_BASE	     0xc0000101u
 #define MSR_KERNEL_GS_BASE   0xc0000102u
+#define MSR_SYSCFG	     0xc0010010u
 #define MSR_IORR_BASE0	     0xc0010016u
 #define MSR_IORR_MASK0	     0xc0010017u
 #define MSR_IORR_BASE1	     0xc0010018u
@@ -61,6 +62,19 @@
 #define FEATURE_CONTROL_LOCK	    0x00000001u
 #define FEATURE_CONTROL_INSIDE_SMX  0x00000002u
 #define FEATURE_CONTROL_OUTSIDE_SMX 0x00000004u
+
+/* SDM vol. 3, "Memory Type Range Registers (MTRRs)" (11.11); APM vol. 2, "Memory-Type Range Registers" (7.7) */
+#define MTRR_CAP_COUNT	      0x000000ffu /* variable ranges */
+#define MTRR_CAP_FIXED	      0x00000100u
+#define MTRR_DEF_TYPE	      0x000000ffu
+#define MTRR_DEF_FIXED_ENABLE 0x00000400u
+#define MTRR_DEF_ENABLE	      0x00000800u
+#define MTRR_MASK_VALID	      0x00000800u
+
+/* APM vol. 2, "System Configuration Register (SYSCFG)" (3.2.1) */
+#define SYSCFG_TOM2_ENABLE 0x00200000u
+#define SYSCFG_TOM2_WB	   0x00400000u /* memory from 4 GiB to TOP_MEM2 is write back by default */
+#define TOP_MEM2_ADDRESS   0x000fffffff800000ull
 
 #define VM_CR_SVMDIS 0x00000010u
 #define VM_CR_LOCK   0x00000008u

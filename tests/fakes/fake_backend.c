@@ -11,12 +11,13 @@
 #include "tests/fakes/fake_backend.h"
 
 /*
- * Nested entries: bit 0 present, 1 leaf, 2..4 access, 12..51 address, 60..62 level. The level is there to catch core
- * putting an entry into the wrong table.
+ * Nested entries: bit 0 present, 1 leaf, 2..4 access, 5..7 type, 12..51 address, 60..62 level. The level is there to
+ * catch core putting an entry into the wrong table.
  */
 #define FAKE_NESTED_PRESENT	 0x1ull
 #define FAKE_NESTED_LEAF	 0x2ull
 #define FAKE_NESTED_ACCESS_SHIFT 2
+#define FAKE_NESTED_TYPE_SHIFT	 5
 #define FAKE_NESTED_ADDRESS	 0x000ffffffffff000ull
 #define FAKE_NESTED_LEVEL_SHIFT	 60
 
@@ -156,17 +157,20 @@ static uint64_t fake_nested_encode(const struct nested_entry *entry, unsigned le
 	if (level < 1 || level > NESTED_LEVELS || (entry->address & ~FAKE_NESTED_ADDRESS) != 0)
 		misused("nested entry that cannot be encoded");
 	if (!entry->present) {
-		if (entry->leaf || entry->access != 0 || entry->address != 0)
+		if (entry->leaf || entry->access != 0 || entry->type != 0 || entry->address != 0)
 			misused("absent nested entry with content");
 		return 0;
 	}
 	if (entry->leaf ? level == NESTED_LEVELS || (entry->address & (NESTED_LEVEL_SIZE(level) - 1)) != 0 : level == 1)
 		misused("nested entry that this level does not take");
+	if (entry->type > 7 || (!entry->leaf && entry->type != 0))
+		misused("nested entry with a type that cannot be");
 	/* No vendor has pages that can be written but not read. */
 	if ((entry->access & ACCESS_READ) == 0)
 		misused("present nested entry without read access");
 	return FAKE_NESTED_PRESENT | (entry->leaf ? FAKE_NESTED_LEAF : 0) |
-	       ((uint64_t)entry->access << FAKE_NESTED_ACCESS_SHIFT) | entry->address |
+	       ((uint64_t)entry->access << FAKE_NESTED_ACCESS_SHIFT) |
+	       ((uint64_t)entry->type << FAKE_NESTED_TYPE_SHIFT) | entry->address |
 	       ((uint64_t)level << FAKE_NESTED_LEVEL_SHIFT);
 }
 
@@ -183,6 +187,7 @@ static void fake_nested_decode(uint64_t raw, unsigned level, struct nested_entry
 	entry->present = true;
 	entry->leaf = (raw & FAKE_NESTED_LEAF) != 0;
 	entry->access = (raw >> FAKE_NESTED_ACCESS_SHIFT) & (ACCESS_READ | ACCESS_WRITE | ACCESS_EXEC);
+	entry->type = (raw >> FAKE_NESTED_TYPE_SHIFT) & 7;
 	entry->address = raw & FAKE_NESTED_ADDRESS;
 }
 

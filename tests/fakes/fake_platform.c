@@ -159,6 +159,13 @@ static int fake_msr_write(struct platform *platform, uint32_t index, uint64_t va
 	return 0;
 }
 
+static int fake_memory_type_write(struct platform *platform, uint32_t index, uint64_t value)
+{
+	fake_of(platform)->memory_type_writes++;
+	fake_of(platform)->cache_flushes += 2;
+	return fake_msr_write(platform, index, value);
+}
+
 static struct fake_cpuid *cpuid_find(struct fake_platform *fake, uint32_t leaf, uint32_t subleaf)
 {
 	for (unsigned i = 0; i < fake->cpuid_count; i++) {
@@ -225,6 +232,7 @@ static const struct platform_ops fake_platform_ops = {
 	.msr_read = fake_msr_read,
 	.msr_write = fake_msr_write,
 	.xcr_write = fake_xcr_write,
+	.memory_type_write = fake_memory_type_write,
 	.cpuid = fake_cpuid,
 	.cache_flush = fake_cache_flush,
 	.now_us = fake_now_us,

@@ -6,6 +6,7 @@
 #include <setjmp.h>
 #include <cmocka.h>
 
+#include <undercroft/errno.h>
 #include <undercroft/vcpu.h>
 #include <x86/cr.h>
 
@@ -278,6 +279,72 @@ static void test_nmi_waits_its_turn(void **state)
 	assert_int_equal(vcpu->work, 0);
 }
 
+/* A backend whose NMIs are ours to deliver: blocking is followed by a window, not by trying at each exit. */
+static void test_nmi_window(void **state)
+{
+	const struct fake_vcpu *cpu = &fake.vcpu;
+
+	(void)state;
+	fake.vm.caps |= BACKEND_CAP_NMI_EXITS;
+	event_queue_nmi(vcpu);
+	fake.vcpu.reg[REG_NMI_BLOCKED] = 1;
+	assert_null(commit());
+	assert_int_equal(vcpu->work, 0);
+	assert_true(fake_intercept_on(cpu, INTERCEPT_NMI_WINDOW, 0));
+	/* an exception goes first and leaves the window open; a second NMI is lost in the first */
+	event_queue_nmi(vcpu);
+	event_queue_ud(vcpu);
+	check_event(commit(), EVENT_EXCEPTION, 6);
+	assert_true(fake_intercept_on(cpu, INTERCEPT_NMI_WINDOW, 0));
+	/* IRET, then the window: one NMI */
+	fake.vcpu.reg[REG_NMI_BLOCKED] = 0;
+	fake.vcpu.reg[REG_INTERRUPT_SHADOW] = 1;
+	vcpu->work |= WORK_EVENT;
+	assert_null(commit());
+	fake.vcpu.reg[REG_INTERRUPT_SHADOW] = 0;
+	vcpu->work |= WORK_EVENT;
+	check_event(commit(), EVENT_NMI, 2);
+	assert_false(fake_intercept_on(cpu, INTERCEPT_NMI_WINDOW, 0));
+	assert_int_equal(vcpu->work, 0);
+	assert_null(commit());
+
+	/* a shutdown forgets the NMI and its window */
+	event_queue_nmi(vcpu);
+	fake.vcpu.reg[REG_NMI_BLOCKED] = 1;
+	assert_null(commit());
+	vcpu->events.shutdown = true;
+	assert_null(commit());
+	assert_int_equal(shutdowns, 1);
+	assert_false(vcpu->events.window);
+	assert_false(fake_intercept_on(cpu, INTERCEPT_NMI_WINDOW, 0));
+
+	/* no window to be had: at each exit */
+	fake.vcpu.intercept_result = -ENOTSUP;
+	vcpu->work = 0;
+	event_queue_nmi(vcpu);
+	assert_null(commit());
+	assert_int_equal(vcpu->work, WORK_EVENT);
+}
+
+/* Its delivery was interrupted after it had begun to block NMIs: it is delivered again all the same. */
+static void test_nmi_delivered_again(void **state)
+{
+	(void)state;
+	fake.vm.caps |= BACKEND_CAP_NMI_EXITS;
+	fake.vcpu.reg[REG_NMI_BLOCKED] = 1;
+	deliver(EVENT_NMI, 2);
+	check_event(commit(), EVENT_NMI, 2);
+	assert_int_equal(fake.vcpu.reg[REG_NMI_BLOCKED], 0);
+	/* the next one waits for that one's IRET */
+	fake.vcpu.reg[REG_NMI_BLOCKED] = 1;
+	event_queue_nmi(vcpu);
+	assert_null(commit());
+	assert_true(vcpu->events.window);
+	deliver(EVENT_INTR, 0x20);
+	check_event(commit(), EVENT_INTR, 0x20);
+	assert_int_equal(fake.vcpu.reg[REG_NMI_BLOCKED], 1);
+}
+
 static void test_step_trap(void **state)
 {
 	const struct event *event;
@@ -304,6 +371,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_three_faults, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_delivery_again, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_nmi_waits_its_turn, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_nmi_window, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_nmi_delivered_again, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_step_trap, setup, teardown),
 	};
 

@@ -128,6 +128,39 @@ static void test_shutdown(void **state)
 	assert_non_null(vcpu->fatal);
 }
 
+static void test_init(void **state)
+{
+	(void)state;
+	spine_exit(&spine, EXIT_INIT, 0, NULL, NULL);
+	assert_int_equal(spine.fake.platform.resets, 1);
+	assert_true(spine_logged(&spine, "sent INIT"));
+	assert_true(leaves());
+}
+
+/* NMIs that are ours: taken by the exit, delivered when the guest lets them. */
+static void test_nmi(void **state)
+{
+	const struct event *event;
+
+	(void)state;
+	spine.fake.vm.caps |= BACKEND_CAP_NMI_EXITS;
+	spine_exit(&spine, EXIT_NMI, 0, NULL, NULL);
+	event = spine_injected(&spine);
+	assert_non_null(event);
+	assert_int_equal(event->type, EVENT_NMI);
+	spine.fake.vcpu.reg[REG_NMI_BLOCKED] = 1;
+	spine_exit(&spine, EXIT_NMI, 0, NULL, NULL);
+	assert_null(spine_injected(&spine));
+	spine_exit(&spine, EXIT_CPUID, 2, NULL, NULL);
+	assert_null(spine_injected(&spine));
+	assert_int_equal(vcpu->work, 0);
+	spine.fake.vcpu.reg[REG_NMI_BLOCKED] = 0;
+	spine_exit(&spine, EXIT_WINDOW, 0, NULL, NULL);
+	assert_non_null(spine_injected(&spine));
+	assert_int_equal(fake_intercepts_on(&spine.fake.vcpu), 0);
+	assert_null(vcpu->fatal);
+}
+
 static void test_invalid(void **state)
 {
 	(void)state;
@@ -389,6 +422,8 @@ int main(void)
 		TEST(test_virt_insn),
 		TEST(test_shutdown),
 		TEST(test_invalid),
+		TEST(test_init),
+		TEST(test_nmi),
 		TEST(test_unexpected),
 		TEST(test_exception),
 		TEST(test_verdicts),

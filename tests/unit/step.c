@@ -738,6 +738,33 @@ static void test_nmi_gives_up(void **state)
 	assert_int_equal(device.value, 5);
 }
 
+/* NMIs that are ours: one that arrives, or that the guest can take now, ends the step and goes first. */
+static void test_our_nmi_goes_first(void **state)
+{
+	(void)state;
+	spine.fake.vm.caps |= BACKEND_CAP_NMI_EXITS;
+	device_add();
+	CODE("\x66" MOV_STORE);
+	begin(DEVICE, ACCESS_WRITE);
+	spine_exit(&spine, EXIT_NMI, 0, NULL, NULL);
+	assert_false(vcpu->step.active);
+	assert_int_equal(spine_injected(&spine)->type, EVENT_NMI);
+	/* another one while the guest blocks it: the step happens, the NMI does not get lost */
+	fake->reg[REG_NMI_BLOCKED] = 1;
+	begin(DEVICE, ACCESS_WRITE);
+	spine_exit(&spine, EXIT_NMI, 0, NULL, NULL);
+	assert_null(spine_injected(&spine));
+	store(DEVICE, 4, 5);
+	assert_int_equal(device.writes, 1);
+	begin(DEVICE, ACCESS_WRITE);
+	fake->reg[REG_NMI_BLOCKED] = 0;
+	spine_exit(&spine, EXIT_WINDOW, 0, NULL, NULL);
+	assert_false(vcpu->step.active);
+	assert_int_equal(spine_injected(&spine)->type, EVENT_NMI);
+	assert_int_equal(device.writes, 1);
+	assert_null(vcpu->fatal);
+}
+
 static void test_nmi_without_step_is_an_error(void **state)
 {
 	(void)state;
@@ -1033,6 +1060,7 @@ int main(void)
 		TEST(test_init_without_memory),
 		TEST(test_ends_with_exception),
 		TEST(test_nmi_gives_up),
+		TEST(test_our_nmi_goes_first),
 		TEST(test_nmi_without_step_is_an_error),
 		TEST(test_blocked_nmi_waits),
 		TEST(test_guest_steps_itself),

@@ -190,6 +190,7 @@ static void test_init(void **state)
 	assert_int_equal(vmcb->tlb_control, VMCB_TLB_FLUSH_ALL);
 	/* each instruction of the extension, and what hides it */
 	assert_int_equal(vmcb->intercept_2 & 0x7f, 0x7f);
+	assert_true(vmcb->intercept_1 & 1u << 3); /* INIT would leave the VM */
 	assert_int_equal(vmcb->intercept_1 & (1u << 18 | 1u << 26 | 1u << 27 | 1u << 28 | 1u << 31),
 			 1u << 18 | 1u << 26 | 1u << 27 | 1u << 28 | 1u << 31);
 	assert_int_equal(vmcb->intercept_1 & (1u << 0 | 1u << 1 | 1u << 24), 0); /* INTR, NMI, HLT: the guest's own */
@@ -300,6 +301,8 @@ static unsigned expected_kind(uint64_t code)
 		return EXIT_INTR;
 	case 0x61:
 		return EXIT_NMI;
+	case 0x63:
+		return EXIT_INIT;
 	case 0x64:
 		return EXIT_WINDOW;
 	case 0x72:
@@ -509,6 +512,15 @@ static void test_detail_io(void **state)
 	}
 }
 
+/* An exit out of SMM, where EFER is 0: the guest has to be entered again. */
+static void test_detail_in_smm(void **state)
+{
+	(void)state;
+	vmcb->efer = 0;
+	(void)detail(VMEXIT_IOIO, 0x92ull << 16 | 0x11, CODE + 2);
+	assert_true(vmcb->efer == EFER_SVME);
+}
+
 /* The next RIP is not behind the instruction if that is the last one of 64 KiB. */
 static void test_detail_io_at_the_end(void **state)
 {
@@ -589,6 +601,8 @@ static void test_registers(void **state)
 				mask &= ~(uint64_t)EFER_SVME;
 			if (i == REG_INTERRUPT_SHADOW)
 				expected = round;
+			if (i == REG_NMI_BLOCKED) /* the CPU's own */
+				expected = 0;
 			assert_true(ops->reg_get(vcpu, (enum reg)i) == (expected & mask));
 		}
 	}
@@ -1083,6 +1097,7 @@ int main(void)
 		TEST(test_detail_msr),
 		TEST(test_detail_io),
 		TEST(test_detail_io_at_the_end),
+		TEST(test_detail_in_smm),
 		TEST(test_detail_nested),
 		TEST(test_detail_exception),
 		TEST(test_registers),

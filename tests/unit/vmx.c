@@ -541,14 +541,15 @@ static void test_events(void **state)
 static void test_nested(void **state)
 {
 	struct nested_entry entry = {
-		.present = true, .leaf = true, .access = ACCESS_READ | ACCESS_EXEC, .address = MIB(2)};
+		.present = true, .leaf = true, .access = ACCESS_READ | ACCESS_EXEC, .type = MTRR_WB, .address = MIB(2)};
 	struct nested_entry back;
 	struct nested_view view = {.root = 0x5000};
 
 	(void)state;
 	assert_true(vmx_nested_encode(&entry, 2) == (MIB(2) | 0xb5));
 	vmx_nested_decode(MIB(2) | 0xb5, 2, &back);
-	assert_true(back.present && back.leaf && back.access == entry.access && back.address == entry.address);
+	assert_true(back.present && back.leaf && back.access == entry.access && back.address == entry.address &&
+		    back.type == MTRR_WB);
 	entry.leaf = false;
 	assert_true(vmx_nested_encode(&entry, 2) == (MIB(2) | 5));
 	entry.present = false;
