@@ -11,6 +11,11 @@
 #define PTE_NX	    (1ull << 63)
 #define PTE_ADDRESS 0x000ffffffffff000ull
 
+/* Bits 9 to 11 are software's: the type, which the CPU takes from the MTRRs, so that an entry says all that core put in
+ */
+#define PTE_TYPE_SHIFT 9
+#define PTE_TYPE_MASK  7u
+
 /*
  * A nested walk counts as a user access, so U/S is always set; the type is write-back by PAT entry 0, so that the
  * guest's PAT and the MTRRs decide. APM vol. 2, "Combining Nested and Host Memory Types" (15.25.8)
@@ -25,8 +30,8 @@ uint64_t svm_nested_encode(const struct nested_entry *entry, unsigned level)
 		raw |= PTE_WRITE;
 	if (!(entry->access & ACCESS_EXEC))
 		raw |= PTE_NX;
-	if (entry->leaf && level > 1)
-		raw |= PTE_LARGE;
+	if (entry->leaf)
+		raw |= (uint64_t)entry->type << PTE_TYPE_SHIFT | (level > 1 ? PTE_LARGE : 0);
 	return raw | entry->address;
 }
 
@@ -43,8 +48,10 @@ void svm_nested_decode(uint64_t raw, unsigned level, struct nested_entry *entry)
 	if (!(raw & PTE_NX))
 		entry->access |= ACCESS_EXEC;
 	entry->address = raw & PTE_ADDRESS;
-	if (entry->leaf)
-		entry->address = ALIGN_DOWN(entry->address, NESTED_LEVEL_SIZE(level));
+	if (!entry->leaf)
+		return;
+	entry->type = raw >> PTE_TYPE_SHIFT & PTE_TYPE_MASK;
+	entry->address = ALIGN_DOWN(entry->address, NESTED_LEVEL_SIZE(level));
 }
 
 void svm_tlb_flush(struct vcpu *vcpu, enum tlb_scope scope)

@@ -21,7 +21,7 @@ struct vm;
 #define BACKEND_CAP_ASSISTS	 0x02u /* exits bring instruction bytes */
 #define BACKEND_CAP_PAGES_1G	 0x04u /* nested tables take 1 GiB pages */
 #define BACKEND_CAP_NMI_EXITS	 0x10u /* each NMI exits and is then ours to deliver; INTERCEPT_NMI_WINDOW works */
-#define BACKEND_CAP_NESTED_TYPES 0x08u /* nested entries carry the memory type: the MTRRs do not work by themselves */
+#define BACKEND_CAP_NESTED_TYPES 0x08u /* nested entries carry the memory type, and no page has two */
 
 enum tlb_scope {
 	TLB_FLUSH_GUEST, /* everything of this guest */

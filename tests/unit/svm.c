@@ -238,14 +238,14 @@ static void test_cpu_enable(void **state)
 static void test_caps(void **state)
 {
 	(void)state;
-	assert_int_equal(ops->caps(&fake.platform.platform), 0);
+	assert_int_equal(ops->caps(&fake.platform.platform), BACKEND_CAP_NESTED_TYPES);
 	fake_cpuid_set(&fake.platform, CPUID_SVM, 0, (struct cpuid_regs){.edx = CPUID_SVM_EDX_NRIPS});
-	assert_int_equal(ops->caps(&fake.platform.platform), BACKEND_CAP_NRIP);
+	assert_int_equal(ops->caps(&fake.platform.platform), BACKEND_CAP_NESTED_TYPES | BACKEND_CAP_NRIP);
 	fake_cpuid_set(&fake.platform, CPUID_SVM, 0, (struct cpuid_regs){.edx = CPUID_SVM_EDX_DECODE_ASSIST});
-	assert_int_equal(ops->caps(&fake.platform.platform), BACKEND_CAP_ASSISTS);
+	assert_int_equal(ops->caps(&fake.platform.platform), BACKEND_CAP_NESTED_TYPES | BACKEND_CAP_ASSISTS);
 	fake_cpuid_set(&fake.platform, CPUID_SVM, 0, (struct cpuid_regs){0});
 	fake_cpuid_set(&fake.platform, CPUID_EXT_FEATURES, 0, (struct cpuid_regs){.edx = CPUID_EXT_EDX_PAGE1GB});
-	assert_int_equal(ops->caps(&fake.platform.platform), BACKEND_CAP_PAGES_1G);
+	assert_int_equal(ops->caps(&fake.platform.platform), BACKEND_CAP_NESTED_TYPES | BACKEND_CAP_PAGES_1G);
 }
 
 static int probe(const char **why)
@@ -1004,6 +1004,7 @@ static void test_nested_entries(void **state)
 				struct nested_entry in = {.present = true,
 							  .leaf = leaf != 0,
 							  .access = access | ACCESS_READ,
+							  .type = leaf ? access % 7 : 0,
 							  .address = 0x000fffffc0000000},
 						    out;
 				uint64_t raw;
@@ -1026,6 +1027,7 @@ static void test_nested_entries(void **state)
 				assert_int_equal(out.present, in.present);
 				assert_int_equal(out.leaf, in.leaf);
 				assert_int_equal(out.access, in.access);
+				assert_int_equal(out.type, in.type);
 				assert_true(out.address == in.address);
 				/* accessed and dirty are the CPU's */
 				ops->nested_decode(raw | 0x60, level, &out);
