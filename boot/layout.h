@@ -9,9 +9,6 @@
 #define SETUP_BASE  0x200000
 #define SETUP_SIZE  0x0c0000 /* code, data, the vmm's image and setup's own zeroed memory */
 
-/* Offsets in setup's image header; struct setup_header in boot/setup/setup.h */
-#define SETUP_MAGIC 0x50544553 /* "SETP" */
-
 /* The vmm's image header; struct vmm_header in boot/vmm/image.h */
 #define VMM_MAGIC 0x4d4d5655 /* "UVMM" */
 

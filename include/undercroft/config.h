@@ -21,7 +21,6 @@ enum guest_start {
 #define CONFIG_RESERVED_MAX	MIB(64)
 #define CONFIG_PLUGIN_MAX	8
 #define CONFIG_PLUGIN_PARAMS	256
-#define CONFIG_LOG_DEFAULT_COM	2 /* COM2 */
 
 struct plugin_params {
 	char name[32];
