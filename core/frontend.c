@@ -7,28 +7,43 @@
 #include <undercroft/frontend.h>
 #include <undercroft/platform.h>
 
+bool frontend_retry(struct frontend *frontend, size_t taken, uint64_t limit_us, uint64_t *moved_us)
+{
+	uint64_t now = frontend->platform->ops->now_us(frontend->platform);
+
+	if (taken) {
+		frontend->stuck = false;
+		*moved_us = now;
+		return true;
+	}
+	if (!frontend->stuck && now - *moved_us < limit_us)
+		return true;
+	frontend->stuck = true;
+	return false;
+}
+
 static void frontend_sink_write(struct log_sink *base, const char *text, size_t length)
 {
 	struct frontend_sink *sink = CONTAINER_OF(base, struct frontend_sink, sink);
 	struct frontend *frontend = sink->frontend;
-	struct platform *platform = frontend->platform;
-	uint64_t moved_us = 0;
+	uint64_t moved_us = frontend->platform->ops->now_us(frontend->platform);
+	uint64_t limit_us = frontend->stall_us;
 
 	if (frontend->ops->recover(frontend))
 		return;
-	if (sink->patience_us)
-		moved_us = platform->ops->now_us(platform);
+	if (sink->patience_us) {
+		limit_us = sink->patience_us;
+		frontend->stuck = false;
+	}
 	while (length) {
 		size_t sent = frontend->ops->write(frontend, text, length);
 
 		text += sent;
 		length -= sent;
-		if (!sent && (!sink->patience_us || platform->ops->now_us(platform) - moved_us >= sink->patience_us)) {
+		if (!frontend_retry(frontend, sent, limit_us, &moved_us)) {
 			sink->patience_us = 0;
 			return;
 		}
-		if (sent && sink->patience_us)
-			moved_us = platform->ops->now_us(platform);
 	}
 }
 

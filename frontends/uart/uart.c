@@ -67,7 +67,6 @@ struct uart {
 	struct frontend frontend; /* first */
 	uint16_t divisor;
 	uint8_t fifo_depth; /* bytes that may be written when THR is empty */
-	bool stuck;	    /* a wait for the transmitter ran out: do not wait again until it has moved */
 	char name[24];	    /* "uart@2f8" */
 };
 
@@ -215,7 +214,8 @@ static int uart_open(struct frontend *frontend)
 	if (error)
 		return error;
 	program(uart);
-	uart->stuck = false;
+	frontend->stall_us = line_time_us(uart, FIFO_DEPTH + 1);
+	frontend->stuck = false;
 	return wait_lsr(uart, LSR_ALL_EMPTY, line_time_us(uart, 1));
 }
 
@@ -241,25 +241,20 @@ static size_t uart_write(struct frontend *frontend, const void *data, size_t len
 	const uint8_t *bytes = data;
 	size_t count = 0;
 
-	while (count < length) {
-		if (wait_lsr(uart, LSR_THR_EMPTY, uart->stuck ? 0 : line_time_us(uart, FIFO_DEPTH + 1))) {
-			uart->stuck = true;
-			break;
-		}
-		uart->stuck = false;
-		for (unsigned i = 0; i < uart->fifo_depth && count < length; i++)
-			reg_write(uart, UART_THR, bytes[count++]);
-	}
+	if (!(reg_read(uart, UART_LSR) & LSR_THR_EMPTY))
+		return 0;
+	while (count < uart->fifo_depth && count < length)
+		reg_write(uart, UART_THR, bytes[count++]);
 	return count;
 }
 
 static int uart_flush(struct frontend *frontend)
 {
 	struct uart *uart = to_uart(frontend);
-	int error = wait_lsr(uart, LSR_ALL_EMPTY, uart->stuck ? 0 : line_time_us(uart, FIFO_DEPTH + 2));
+	int error = wait_lsr(uart, LSR_ALL_EMPTY, frontend->stuck ? 0 : line_time_us(uart, FIFO_DEPTH + 2));
 
 	if (error)
-		uart->stuck = true;
+		frontend->stuck = true;
 	return error;
 }
 
@@ -275,7 +270,7 @@ static int uart_recover(struct frontend *frontend)
 	    divisor_read(uart) == uart->divisor)
 		return 0;
 	program(uart);
-	uart->stuck = false;
+	frontend->stuck = false;
 	return 0;
 }
 
@@ -320,7 +315,7 @@ static size_t uart_export(struct frontend *frontend, void *state, size_t size)
 	const struct uart_state out = {
 		.divisor = uart->divisor,
 		.fifo_depth = uart->fifo_depth,
-		.stuck = uart->stuck,
+		.stuck = frontend->stuck,
 	};
 
 	if (size < sizeof(out))
@@ -342,7 +337,8 @@ static int uart_adopt(struct frontend *frontend, const void *state, size_t size)
 		return -EINVAL;
 	uart->divisor = in.divisor;
 	uart->fifo_depth = in.fifo_depth;
-	uart->stuck = in.stuck;
+	frontend->stall_us = line_time_us(uart, FIFO_DEPTH + 1);
+	frontend->stuck = in.stuck;
 	return 0;
 }
 

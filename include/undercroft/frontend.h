@@ -38,7 +38,7 @@ struct frontend_ops {
 	int (*open)(struct frontend *frontend);
 	/* Takes what has arrived, never waits. Bytes read. */
 	size_t (*read)(struct frontend *frontend, void *buffer, size_t length);
-	/* Sends; may be short. Bytes taken. */
+	/* Sends what the device takes now, never waits. Bytes taken. */
 	size_t (*write)(struct frontend *frontend, const void *data, size_t length);
 	/* Waits, bounded, until everything has left. 0 or -ETIMEDOUT. */
 	int (*flush)(struct frontend *frontend);
@@ -55,7 +55,16 @@ struct frontend {
 	const struct frontend_ops *ops;
 	struct platform *platform;
 	struct frontend_config config;
+	/* by open and adopt: a device that works takes more bytes within this time */
+	uint64_t stall_us;
+	bool stuck; /* it has taken nothing for so long: nobody waits for it again until it takes some */
 };
+
+/*
+ * After a write that took so many bytes: is it worth another try? Not if the device has taken nothing for limit_us, or
+ * is stuck already. *moved_us is the caller's, at first the time at which it began.
+ */
+bool frontend_retry(struct frontend *frontend, size_t taken, uint64_t limit_us, uint64_t *moved_us);
 
 /* A log sink that sends through a frontend, made ready again first if the guest reset it; what it cannot take is lost.
  */

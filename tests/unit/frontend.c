@@ -1,144 +1,138 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Frontends as log sinks, on a frontend that takes a few bytes at a time.
+ * Frontends as log sinks, on a mailbox, and how a frontend is found.
  */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
 
 #include <undercroft/errno.h>
 #include <undercroft/frontend.h>
-#include <undercroft/platform.h>
 
-struct slow_frontend {
-	struct frontend frontend; /* first */
-	char got[32];
-	size_t length, piece, room;
-	int recover;
-};
+#include "tests/fakes/fake_frontend.h"
 
-static size_t slow_write(struct frontend *frontend, const void *data, size_t length)
-{
-	struct slow_frontend *slow = (struct slow_frontend *)frontend;
-	size_t taken = length < slow->piece ? length : slow->piece;
+#define TEXT "more than one packet takes"
 
-	if (taken > slow->room - slow->length)
-		taken = slow->room - slow->length;
-	memcpy(slow->got + slow->length, data, taken);
-	slow->length += taken;
-	return taken;
-}
-
-static int slow_recover(struct frontend *frontend)
-{
-	return ((struct slow_frontend *)frontend)->recover;
-}
-
-static const struct frontend_ops slow_ops = {
-	.name = "slow",
-	.compatible = "test,slow",
-	.size = sizeof(struct slow_frontend),
-	.write = slow_write,
-	.recover = slow_recover,
-};
-
-static const struct frontend_ops other_ops = {.name = "other", .compatible = "test,other", .size = 8};
-
-static void slow_say(struct slow_frontend *slow, const char *text)
-{
+struct bench {
+	struct fake_platform platform;
+	struct fake_frontend mailbox;
 	struct frontend_sink sink;
+};
 
-	slow->frontend.ops = &slow_ops;
-	frontend_sink_init(&sink, &slow->frontend);
-	sink.sink.write(&sink.sink, text, strlen(text));
+static int setup(void **state)
+{
+	struct bench *bench = calloc(1, sizeof(*bench));
+
+	fake_platform_init(&bench->platform, PAGE_SIZE);
+	fake_frontend_init(&bench->mailbox, &bench->platform);
+	frontend_sink_init(&bench->sink, &bench->mailbox.frontend);
+	*state = bench;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct bench *bench = *state;
+
+	fake_platform_free(&bench->platform);
+	free(bench);
+	return 0;
+}
+
+/* Says the text; returns how long that took. */
+static uint64_t say(struct bench *bench)
+{
+	uint64_t start = bench->platform.clock_us;
+
+	bench->mailbox.out_count = 0;
+	bench->sink.sink.write(&bench->sink.sink, TEXT, strlen(TEXT));
+	return bench->platform.clock_us - start;
+}
+
+static void assert_said(const struct bench *bench)
+{
+	assert_int_equal(bench->mailbox.out_count, strlen(TEXT));
+	assert_memory_equal(bench->mailbox.out, TEXT, strlen(TEXT));
 }
 
 static void test_sink_writes_all(void **state)
 {
-	struct slow_frontend slow = {.piece = 3, .room = sizeof(slow.got)};
+	struct bench *bench = *state;
 
-	(void)state;
-	slow_say(&slow, "ten bytes!");
-	assert_int_equal(slow.length, 10);
-	assert_memory_equal(slow.got, "ten bytes!", 10);
+	assert_true(say(bench) >= 3 * bench->mailbox.busy_us);
+	assert_said(bench);
 }
 
 static void test_sink_gives_up(void **state)
 {
-	struct slow_frontend slow = {.piece = 3, .room = 4};
+	struct bench *bench = *state;
+	uint64_t limit = bench->mailbox.frontend.stall_us;
 
-	(void)state;
-	slow_say(&slow, "ten bytes!");
-	assert_int_equal(slow.length, 4);
+	bench->mailbox.stuck = true;
+	assert_in_range(say(bench), limit, limit + 10);
+	/* from now on it costs next to nothing */
+	assert_true(say(bench) < 10);
+	assert_int_equal(bench->mailbox.out_count, 0);
+	/* until it moves again */
+	bench->mailbox.stuck = false;
+	say(bench);
+	assert_said(bench);
 }
 
 static void test_sink_of_lost_device(void **state)
 {
-	struct slow_frontend slow = {.piece = 3, .room = sizeof(slow.got), .recover = -ENODEV};
+	struct bench *bench = *state;
 
-	(void)state;
-	slow_say(&slow, "ten bytes!");
-	assert_int_equal(slow.length, 0);
+	bench->mailbox.gone = true;
+	assert_true(say(bench) < 10);
+	assert_int_equal(bench->mailbox.out_count, 0);
 }
 
-/* A listener that takes nothing until a time; each look at the clock takes 10 us. */
-static uint64_t clock_us, listens_us;
-
-static uint64_t clock_now(struct platform *platform)
+static void test_sink_recovers(void **state)
 {
-	(void)platform;
-	return clock_us += 10;
-}
+	struct bench *bench = *state;
 
-static size_t late_write(struct frontend *frontend, const void *data, size_t length)
-{
-	return clock_us < listens_us ? 0 : slow_write(frontend, data, length);
+	bench->mailbox.was_reset = true;
+	say(bench);
+	assert_said(bench);
+	assert_int_equal(bench->mailbox.recovered, 1);
 }
 
 static void test_sink_is_patient(void **state)
 {
-	static const struct platform_ops platform_ops = {.now_us = clock_now};
-	static const struct frontend_ops late_ops = {.name = "late", .write = late_write, .recover = slow_recover};
-	struct platform platform = {.ops = &platform_ops};
-	struct slow_frontend slow = {
-		.frontend = {.ops = &late_ops, .platform = &platform},
-		.piece = 3,
-		.room = sizeof(slow.got),
-	};
-	struct frontend_sink sink;
+	struct bench *bench = *state;
 
-	(void)state;
-	frontend_sink_init(&sink, &slow.frontend);
-	clock_us = 0;
-	listens_us = 900;
-	sink.patience_us = 1000;
-	sink.sink.write(&sink.sink, "ten bytes!", 10);
-	assert_memory_equal(slow.got, "ten bytes!", 10);
-	assert_int_equal(sink.patience_us, 1000);
+	/* whatever was given up before: a listener that comes late hears the last words */
+	bench->mailbox.stuck = true;
+	say(bench);
+	bench->mailbox.stuck = false;
+	bench->mailbox.idle_at_us = bench->platform.clock_us + 10000;
+	bench->sink.patience_us = 20000;
+	assert_in_range(say(bench), 9990, 10200);
+	assert_said(bench);
+	assert_int_equal(bench->sink.patience_us, 20000);
 
 	/* nobody listens: waited for once */
-	slow.length = 0;
-	listens_us = ~0ull;
-	clock_us = 0;
-	sink.sink.write(&sink.sink, "ten bytes!", 10);
-	assert_int_equal(slow.length, 0);
-	assert_in_range(clock_us, 1000, 1100);
-	clock_us = 0;
-	sink.sink.write(&sink.sink, "ten bytes!", 10);
-	assert_int_equal(clock_us, 0);
+	bench->mailbox.stuck = true;
+	assert_in_range(say(bench), 20000, 20010);
+	assert_true(say(bench) < 10);
 }
+
+static const struct frontend_ops slow_ops = {.name = "slow", .compatible = "test,slow", .size = 64};
+static const struct frontend_ops other_ops = {.name = "other", .compatible = "test,other", .size = 8};
 
 static void test_find(void **state)
 {
 	const struct frontend_ops *const set[] = {&other_ops, &slow_ops};
 
 	(void)state;
-	assert_ptr_equal(frontend_find(set, 2, "test,slow", sizeof(struct slow_frontend)), &slow_ops);
-	assert_null(frontend_find(set, 2, "test,slow", sizeof(struct slow_frontend) - 1));
+	assert_ptr_equal(frontend_find(set, 2, "test,slow", 64), &slow_ops);
+	assert_null(frontend_find(set, 2, "test,slow", 64 - 1));
 	assert_null(frontend_find(set, 2, "test,none", 4096));
 	assert_null(frontend_find(set, 0, "test,other", 4096));
 }
@@ -146,10 +140,11 @@ static void test_find(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_sink_writes_all),
-		cmocka_unit_test(test_sink_gives_up),
-		cmocka_unit_test(test_sink_of_lost_device),
-		cmocka_unit_test(test_sink_is_patient),
+		cmocka_unit_test_setup_teardown(test_sink_writes_all, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_sink_gives_up, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_sink_of_lost_device, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_sink_recovers, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_sink_is_patient, setup, teardown),
 		cmocka_unit_test(test_find),
 	};
 
