@@ -4,6 +4,7 @@
  */
 #include <string.h>
 
+#include <undercroft/debug.h>
 #include <undercroft/log.h>
 #include <undercroft/platform.h>
 #include <undercroft/vcpu.h>
@@ -160,6 +161,9 @@ int vcpu_work(struct vcpu *vcpu)
 		else
 			event_queue_step_trap(vcpu);
 	}
+	/* an access that is stepped is one with its instruction */
+	if (vcpu->work & WORK_STOP && !vcpu->step.active && !(vcpu->work & WORK_LEAVE))
+		debug_work(vcpu);
 	if (vcpu->work & WORK_VIEW) {
 		vcpu->work &= ~WORK_VIEW;
 		step_view_refresh(vcpu);

@@ -155,11 +155,12 @@ struct walk {
 	struct vcpu *vcpu;
 	struct mode_state state;
 	enum paging_mode paging;
+	uint64_t cr3;
 	gva_t address;
 	unsigned access;
 	bool user;
 	/* What was found: entries from the root, their places, the permissions that all of them grant. */
-	unsigned depth;
+	unsigned depth, level; /* level: of the leaf */
 	uint64_t entry[LEVELS_MAX];
 	void *place[LEVELS_MAX]; /* NULL: not ours to write, or nothing to write */
 	uint64_t permissions;	 /* ENTRY_RW and ENTRY_US of all, ENTRY_NX of any */
@@ -254,11 +255,10 @@ static int walk_tables(struct walk *w, struct mem_fault *fault)
 {
 	const struct table_format *f = &table_format[w->paging];
 	struct vm *vm = w->vcpu->vm;
-	uint64_t cr3 = w->vcpu->backend->reg_get(w->vcpu, REG_CR3);
-	gpa_t table = cr3 & (w->paging == PAGING_32 ? ENTRY_FRAME_32 : ENTRY_FRAME);
+	gpa_t table = w->cr3 & (w->paging == PAGING_32 ? ENTRY_FRAME_32 : ENTRY_FRAME);
 
 	if (w->paging == PAGING_PAE)
-		table = cr3 & 0xffffffe0;
+		table = w->cr3 & 0xffffffe0;
 	w->depth = 0;
 	w->permissions = ENTRY_RW | ENTRY_US;
 	for (unsigned level = f->levels;; level--) {
@@ -285,6 +285,7 @@ static int walk_tables(struct walk *w, struct mem_fault *fault)
 		}
 		if (leaf) {
 			w->gpa = leaf_frame(w, entry, level);
+			w->level = level;
 			return 0;
 		}
 		table = entry & (f->entry_size == 4 ? ENTRY_FRAME_32 : ENTRY_FRAME);
@@ -331,22 +332,54 @@ static bool walk_update(const struct walk *w)
 	return true;
 }
 
+/* Prepares a walk for an address. Returns 0, or -EFAULT with *fault: it is not canonical. */
+static int walk_prepare(struct walk *w, gva_t address, struct mem_fault *fault)
+{
+	w->state = state_of(w->vcpu);
+	w->paging = mode_paging(&w->state);
+	w->address = address;
+	if (!(w->state.efer & EFER_LMA))
+		w->address = address & 0xffffffff;
+	else if (!is_canonical(address, w->paging))
+		return fault_protection(fault, VECTOR_GP);
+	return 0;
+}
+
+int mem_lookup(struct vcpu *vcpu, uint64_t cr3, gva_t address, struct mem_mapping *out)
+{
+	struct walk w = {.vcpu = vcpu, .cr3 = cr3, .access = ACCESS_READ};
+	struct mem_fault fault;
+
+	if (walk_prepare(&w, address, &fault))
+		return -EFAULT;
+	if (w.paging == PAGING_NONE) {
+		*out = (struct mem_mapping){w.address, PAGE_SIZE, true, true, true};
+		return 0;
+	}
+	if (walk_tables(&w, &fault))
+		return -EFAULT;
+	*out = (struct mem_mapping){
+		.gpa = w.gpa,
+		.page_size = 1ull << (12 + (w.level - 1) * table_format[w.paging].index_bits),
+		.writable = w.permissions & ENTRY_RW,
+		.user = w.permissions & ENTRY_US,
+		.executable = !(w.permissions & ENTRY_NX),
+	};
+	return 0;
+}
+
 int mem_translate(struct vcpu *vcpu, gva_t address, unsigned access, gpa_t *gpa, struct mem_fault *fault)
 {
-	struct walk w = {.vcpu = vcpu, .state = state_of(vcpu), .address = address, .access = access};
+	struct walk w = {.vcpu = vcpu, .access = access};
 
-	w.paging = mode_paging(&w.state);
-	if (w.state.efer & EFER_LMA) {
-		if (!is_canonical(address, w.paging))
-			return fault_protection(fault, VECTOR_GP);
-	} else {
-		w.address = address & 0xffffffff;
-	}
+	if (walk_prepare(&w, address, fault))
+		return -EFAULT;
 	if (w.paging == PAGING_NONE) {
 		*gpa = w.address;
 		return 0;
 	}
 
+	w.cr3 = vcpu->backend->reg_get(vcpu, REG_CR3);
 	w.user = vcpu->backend->reg_get(vcpu, REG_CPL) == 3;
 	for (unsigned i = 0; i < UPDATE_ATTEMPTS; i++) {
 		int error = walk_tables(&w, fault);

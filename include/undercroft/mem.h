@@ -35,6 +35,19 @@ const void *mem_gpa_readable(struct vm *vm, gpa_t gpa, size_t length);
  */
 int mem_translate(struct vcpu *vcpu, gva_t address, unsigned access, gpa_t *gpa, struct mem_fault *fault);
 
+/* Where a guest-linear address leads. */
+struct mem_mapping {
+	gpa_t gpa;
+	uint64_t page_size; /* bytes */
+	bool writable, user, executable;
+};
+
+/*
+ * The same by the tables of any CR3, in the present paging mode and whatever the CPL: changes nothing in them. Returns
+ * 0, or -EFAULT: not mapped.
+ */
+int mem_lookup(struct vcpu *vcpu, uint64_t cr3, gva_t address, struct mem_mapping *out);
+
 /*
  * Copies from or to guest-linear memory, page by page. length <= 4096; access is ACCESS_READ or ACCESS_EXEC. All pages
  * are translated before anything is copied. Returns 0 or -EFAULT with *fault.

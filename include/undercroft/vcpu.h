@@ -14,12 +14,15 @@
 #include <undercroft/vm.h>
 #include <x86/flags.h>
 
+struct debug;
+
 /* The work word: zero means enter again at once. Everything slow hides behind it. */
 #define WORK_EVENT    0x01u /* event_commit() has something to do */
 #define WORK_DELIVERY 0x02u /* the exit interrupted the delivery of an event */
 #define WORK_TRAP     0x04u /* an emulated instruction completed with TF set */
 #define WORK_VIEW     0x10u /* the base view changed: activate it again, with a flush */
 #define WORK_LEAVE    0x20u /* run() returns */
+#define WORK_STOP     0x40u /* run control has something to do */
 
 /*
  * An access that is let through once, in an overlay view that shows something else than the trapped page. No
@@ -90,8 +93,9 @@ struct vcpu {
 	struct exit_detail detail;
 	struct event_queue events;
 	struct step_state step;
-	struct region apic; /* watched while other CPUs are hidden */
-	const char *fatal;  /* why run() returned */
+	struct debug *debug; /* NULL: nothing can stop the guest */
+	struct region apic;  /* watched while other CPUs are hidden */
+	const char *fatal;   /* why run() returned */
 };
 
 _Static_assert(offsetof(struct vcpu, gpr) == 0, "entry code stores the general registers at offset 0");

@@ -14,6 +14,7 @@
 #include <undercroft/sleep.h>
 
 struct backend_ops;
+struct control;
 struct log;
 struct machine;
 struct platform;
@@ -67,6 +68,7 @@ struct vm {
 	bool a20_off;	/* the guest's address line 20: a20.h */
 	bool hide_cpus; /* other CPUs exist and the guest must not start them */
 	struct plugin_registry *plugins;
+	struct control *control; /* NULL: nobody controls it */
 	struct vcpu *vcpu;
 };
 
