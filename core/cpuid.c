@@ -89,6 +89,9 @@ static __attribute__((noinline)) enum verdict filter(struct vcpu *vcpu, uint32_t
 		return features_of_cr4(vcpu, leaf, CR4_PKE, CPUID_7_ECX_OSPKE);
 	case CPUID_EXT_FEATURES:
 		gpr[GPR_RCX] &= ~(uint64_t)(CPUID_EXT_ECX_SVM | CPUID_EXT_ECX_SKINIT);
+		/* it was asked in 64-bit mode: SDM vol. 2A, "CPUID" */
+		if (vcpu->vm->caps & BACKEND_CAP_SYSCALL_64 && !code_is_64bit(vcpu))
+			gpr[GPR_RDX] &= ~(uint64_t)CPUID_EXT_EDX_SYSCALL;
 		break;
 	case CPUID_SVM:
 	case CPUID_ENCRYPTION: /* the guest's tables cannot ask for it below ours, and encrypted guests need SVM */

@@ -143,10 +143,7 @@ static bool events_wait_for_step(const struct vcpu *vcpu)
 
 void vcpu_skip_insn_slow(struct vcpu *vcpu)
 {
-	/* legacy code may have L set, too: there, it means nothing */
-	bool long64 = vcpu->code_flags & SEG_ATTR_L && vcpu->backend->reg_get(vcpu, REG_EFER) & EFER_LMA;
-
-	vcpu->rip = mode_rip_after(vcpu->rip, vcpu->exit.length, long64, vcpu->code_flags & SEG_ATTR_DB);
+	vcpu->rip = mode_rip_after(vcpu->rip, vcpu->exit.length, code_is_64bit(vcpu), vcpu->code_flags & SEG_ATTR_DB);
 	if (vcpu->rflags & X86_FLAGS_TF)
 		vcpu->work |= WORK_TRAP;
 	vcpu->rflags &= ~(uint64_t)X86_FLAGS_RF;

@@ -6,6 +6,13 @@
 #define CORE_EXIT_H
 
 #include <undercroft/vcpu.h>
+#include <x86/cr.h>
+
+/* Is the guest's code 64-bit code? Legacy code may have L set, too: there, it means nothing. */
+static inline bool code_is_64bit(struct vcpu *vcpu)
+{
+	return (vcpu->code_flags & SEG_ATTR_L) && (vcpu->backend->reg_get(vcpu, REG_EFER) & EFER_LMA);
+}
 
 /* cpuid.c, msr.c, io.c, fault.c, hypercall.c, control.c */
 enum verdict exit_cpuid(struct vcpu *vcpu);

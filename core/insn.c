@@ -11,11 +11,7 @@
 
 #include <undercroft/errno.h>
 
-static bool code_is_64bit(struct vcpu *vcpu)
-{
-	/* Legacy code may have L set, too: there, it means nothing. */
-	return (vcpu->code_flags & SEG_ATTR_L) && (vcpu->backend->reg_get(vcpu, REG_EFER) & EFER_LMA);
-}
+#include "core/exit.h"
 
 int insn_fetch(struct vcpu *vcpu, uint8_t bytes[INSN_LENGTH_MAX], unsigned *length, struct mem_fault *fault)
 {

@@ -22,8 +22,7 @@ static struct string_operand string_operand_decode(struct vcpu *vcpu, const stru
 	struct string_operand operand = {.seg = in ? SEG_ES : SEG_DS};
 	unsigned natural = vcpu->code_flags & SEG_ATTR_DB ? 4 : 2;
 
-	/* legacy code may have L set, too: there, it means nothing */
-	if (vcpu->code_flags & SEG_ATTR_L && vcpu->backend->reg_get(vcpu, REG_EFER) & EFER_LMA)
+	if (code_is_64bit(vcpu))
 		natural = 8;
 	operand.address_size = natural;
 	for (unsigned i = 0; i < insn->length; i++) {

@@ -10,7 +10,7 @@
 static uint32_t vmx_caps(struct platform *platform)
 {
 	uint64_t ept;
-	uint32_t caps = BACKEND_CAP_NRIP | BACKEND_CAP_NESTED_TYPES;
+	uint32_t caps = BACKEND_CAP_NRIP | BACKEND_CAP_NESTED_TYPES | BACKEND_CAP_SYSCALL_64;
 
 	if (!platform->ops->msr_read(platform, MSR_VMX_EPT_VPID_CAP, &ept) && ept & VMX_EPT_CAP_1G)
 		caps |= BACKEND_CAP_PAGES_1G;

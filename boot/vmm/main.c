@@ -52,6 +52,25 @@ static struct {
 
 static const struct owner core_owner = {.name = "core"};
 
+static void caps_log(uint32_t caps)
+{
+	static const struct {
+		uint32_t cap;
+		const char *name;
+	} names[] = {
+#define X(symbol, text) {BACKEND_CAP_##symbol, text},
+		BACKEND_CAPS(X)
+#undef X
+	};
+
+	log_printf(&vmm.log, "undercroft: caps:");
+	for (unsigned i = 0; i < ARRAY_SIZE(names); i++) {
+		if (caps & names[i].cap)
+			log_printf(&vmm.log, " %s", names[i].name);
+	}
+	log_printf(&vmm.log, "\n");
+}
+
 void vmm_main(const void *handoff, uint64_t handoff_size, uint64_t mapped);
 
 /* The last words: on the log and on a screen that can be read, whatever the guest made of it. */
@@ -267,6 +286,7 @@ void vmm_main(const void *handoff, uint64_t handoff_size, uint64_t mapped)
 	vcpu->work = 0;
 	vm->backend->nested_activate(vcpu, &vm->base);
 
+	caps_log(vm->caps);
 	log_printf(&vmm.log, "undercroft: stats at 0x%llx size %u format %u\n",
 		   (unsigned long long)(uintptr_t)&vcpu->statistics, (unsigned)sizeof(vcpu->statistics),
 		   EXIT_STATISTICS_VERSION);

@@ -20,8 +20,18 @@ struct vm;
 #define BACKEND_CAP_NRIP	 0x01u /* exits tell the next RIP */
 #define BACKEND_CAP_ASSISTS	 0x02u /* exits bring instruction bytes */
 #define BACKEND_CAP_PAGES_1G	 0x04u /* nested tables take 1 GiB pages */
-#define BACKEND_CAP_NMI_EXITS	 0x10u /* each NMI exits and is then ours to deliver; INTERCEPT_NMI_WINDOW works */
 #define BACKEND_CAP_NESTED_TYPES 0x08u /* nested entries carry the memory type, and no page has two */
+#define BACKEND_CAP_NMI_EXITS	 0x10u /* each NMI exits and is then ours to deliver; INTERCEPT_NMI_WINDOW works */
+#define BACKEND_CAP_SYSCALL_64	 0x20u /* CPUID shows SYSCALL in 64-bit mode alone */
+
+/* X(symbol, name in the log) */
+#define BACKEND_CAPS(X)                 \
+	X(NRIP, "nrip")                 \
+	X(ASSISTS, "assists")           \
+	X(PAGES_1G, "1g-pages")         \
+	X(NESTED_TYPES, "nested-types") \
+	X(NMI_EXITS, "nmi-exits")       \
+	X(SYSCALL_64, "syscall-64")
 
 enum tlb_scope {
 	TLB_FLUSH_GUEST, /* everything of this guest */

@@ -34,6 +34,7 @@
 #define CPUID_EXT_ECX_CMP_LEGACY (1u << 1)
 #define CPUID_EXT_ECX_SVM	 (1u << 2)
 #define CPUID_EXT_ECX_SKINIT	 (1u << 12)
+#define CPUID_EXT_EDX_SYSCALL	 (1u << 11)
 #define CPUID_EXT_EDX_NX	 (1u << 20)
 #define CPUID_EXT_EDX_PAGE1GB	 (1u << 26)
 #define CPUID_EXT_EDX_LM	 (1u << 29)

@@ -82,6 +82,31 @@ static void test_virtualisation_hidden(void **state)
 	check_cleared(CPUID_SVM, 0, ~0u, ~0u, ~0u, ~0u);
 }
 
+/* What a CPU with VMX shows in 64-bit mode only; it is asked there. */
+static void test_syscall_of_the_mode(void **state)
+{
+	static const struct {
+		uint16_t attributes;
+		uint64_t efer;
+		uint32_t hidden;
+	} modes[] = {
+		{SEG_ATTR_L, EFER_LMA, 0},
+		{SEG_ATTR_DB, EFER_LMA, 1u << 11},
+		{SEG_ATTR_L, 0, 1u << 11}, /* legacy code may have L set */
+		{SEG_ATTR_DB, 0, 1u << 11},
+	};
+
+	(void)state;
+	for (unsigned i = 0; i < ARRAY_SIZE(modes); i++) {
+		fake->seg[SEG_CS].attributes = modes[i].attributes;
+		fake->reg[REG_EFER] = modes[i].efer;
+		spine.fake.vm.caps &= ~BACKEND_CAP_SYSCALL_64;
+		check_cleared(CPUID_EXT_FEATURES, 0, 0, 0, 1u << 2 | 1u << 12, 0);
+		spine.fake.vm.caps |= BACKEND_CAP_SYSCALL_64;
+		check_cleared(CPUID_EXT_FEATURES, 0, 0, 0, 1u << 2 | 1u << 12, modes[i].hidden);
+	}
+}
+
 static void test_osxsave_is_the_guests(void **state)
 {
 	struct cpuid_regs none = {0, 0, 0, 0}, xsave = {.ecx = 1u << 26};
@@ -192,9 +217,10 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(test_virtualisation_hidden), TEST(test_osxsave_is_the_guests),
-		TEST(test_ospke_is_the_guests),	  TEST(test_topology_of_one_cpu),
-		TEST(test_topology_hidden),	  TEST(test_everything_else_goes_through),
+		TEST(test_virtualisation_hidden),	 TEST(test_syscall_of_the_mode),
+		TEST(test_osxsave_is_the_guests),	 TEST(test_ospke_is_the_guests),
+		TEST(test_topology_of_one_cpu),		 TEST(test_topology_hidden),
+		TEST(test_everything_else_goes_through),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -151,6 +151,9 @@ class Run:
         self.until = compile_regex(options.until) if options.until else None
         self.until_log = compile_regex(options.until_log) if options.until_log else None
         self.until_screen = compile_regex(options.until_screen) if options.until_screen else None
+        self.mark = compile_regex(options.mark) if options.mark else None
+        self.mark_position = 0
+        self.marked = []  # lines of exit counters
         self.fail = [compile_regex(text) for text in options.fail]
         self.waits = bool(self.until or self.until_log or self.until_screen or options.until_off)
         self.left = options.count
@@ -247,6 +250,9 @@ class Run:
         self.com1.feed(data)
         if self.show_com1:
             self._show(data)
+        while self.mark and (match := self.com1.search(self.mark, self.mark_position)):
+            self.mark_position = match.end()
+            self._on_mark(match[0].decode(errors="replace").strip())
         while self.steps:
             kind, value = self.steps[0]
             if kind == "expect":
@@ -265,6 +271,15 @@ class Run:
             self.left -= 1
         self._check_done()
         self._check_fail(self.com1)
+
+    def _on_mark(self, text):
+        """The guest waits: what the counters show now is what they show whenever this is run."""
+        if self.options.stats:
+            line, why = self.stats()
+            if line is None:
+                raise Outcome(CANNOT_RUN, f"no statistics: {why}")
+            self.marked.append(f"{text} {line}")
+        self._send(b"\r")
 
     def _on_com2(self, data):
         self.com2.feed(data)
@@ -337,11 +352,13 @@ class Run:
             line, why = self.stats()
             if line is None:
                 common.say(f"no statistics: {why}")
-            elif self.options.stats == "-":
-                print(line, flush=True)
+                return
+            text = "".join(f"{line}\n" for line in [*self.marked, line])
+            if self.options.stats == "-":
+                print(text, end="", flush=True)
             else:
                 with common.finished_file(self.options.stats) as path:
-                    path.write_text(line + "\n")
+                    path.write_text(text)
 
     def _prepare_stick(self, folder):
         """The stick as this run needs it: a private copy when something is added."""

@@ -15,8 +15,14 @@
 /* Every guest defines this; when it returns, the verdict is printed and the CPU halts. */
 void guest_main(void);
 
-/* The serial port, and numbers in it: %s, %u (decimal), %x (hexadecimal). */
+/* The serial port, and numbers in it: %s, %u (decimal), %x (hexadecimal), %q (hexadecimal, 64 bits). */
 void print(const char *format, ...);
+
+/*
+ * Prints "mark NAME" and waits until something is typed: meanwhile the exits so far are counted from outside. A guest
+ * of the conformance suite begins each topic with one.
+ */
+void mark(const char *name);
 
 /* One line, "ok NAME" or "FAIL NAME"; failures are counted in the verdict. Returns ok. */
 bool check(bool ok, const char *name);

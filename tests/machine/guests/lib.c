@@ -11,6 +11,7 @@
 #define UART_LCR_8N1  0x03
 #define UART_LCR_DLAB 0x80
 #define UART_LSR      5
+#define UART_LSR_DR   0x01
 #define UART_LSR_THRE 0x20
 
 #define MULTIBOOT_INFO_MMAP 0x40
@@ -104,6 +105,13 @@ static void put_number(uint32_t value, uint32_t base)
 	put("0123456789abcdef"[value % base]);
 }
 
+static void put_quad(uint64_t value)
+{
+	if (value >> 4)
+		put_quad(value >> 4);
+	put("0123456789abcdef"[value & 15]);
+}
+
 void print(const char *format, ...)
 {
 	va_list arguments;
@@ -124,12 +132,23 @@ void print(const char *format, ...)
 		case 'u':
 			put_number(va_arg(arguments, uint32_t), 10);
 			break;
+		case 'q':
+			put_quad(va_arg(arguments, uint64_t));
+			break;
 		default:
 			put_number(va_arg(arguments, uint32_t), 16);
 			break;
 		}
 	}
 	va_end(arguments);
+}
+
+void mark(const char *name)
+{
+	print("mark %s\n", name);
+	while (!(in8(COM1 + UART_LSR) & UART_LSR_DR))
+		;
+	in8(COM1);
 }
 
 bool check(bool ok, const char *name)
