@@ -30,24 +30,47 @@ extern const struct plugin_setup *const __start_plugin_setups[], *const __stop_p
 
 static struct setup setup;
 
+/* Opens a frontend, or finds the open one, for a role. NULL: there is no such device. */
+static struct frontend *frontend_open(const struct frontend_config *config, uint32_t role)
+{
+	struct setup_frontend *place = &setup.frontend[setup.frontend_count];
+	struct frontend *frontend = (void *)place->memory;
+	const struct frontend_ops *ops;
+
+	for (unsigned i = 0; i < setup.frontend_count; i++) {
+		struct frontend *open = (void *)setup.frontend[i].memory;
+
+		if (open->config.address == config->address && open->config.is_port == config->is_port) {
+			setup.frontend[i].roles |= role;
+			return open;
+		}
+	}
+	if (setup.frontend_count == ARRAY_SIZE(setup.frontend))
+		return NULL;
+	ops = frontend_find(__start_frontends, (size_t)(__stop_frontends - __start_frontends), config->compatible,
+			    sizeof(place->memory));
+	if (!ops)
+		return NULL;
+	*frontend = (struct frontend){.ops = ops, .platform = &setup.metal.platform, .config = *config};
+	if (ops->probe(frontend) || ops->open(frontend))
+		return NULL;
+	place->roles = role;
+	setup.frontend_count++;
+	return frontend;
+}
+
 /* Opens the log frontend and sends it what was said until now. 0 or -ENODEV. */
 static int log_frontend_open(const struct frontend_config *config)
 {
-	struct frontend *frontend = (void *)setup.frontend_memory;
-	const struct frontend_ops *ops =
-		frontend_find(__start_frontends, (size_t)(__stop_frontends - __start_frontends), config->compatible,
-			      sizeof(setup.frontend_memory));
+	struct frontend *frontend = frontend_open(config, FRONTEND_ROLE_LOG);
 
-	if (!ops)
+	if (!frontend)
 		return -ENODEV;
-	*frontend = (struct frontend){.ops = ops, .platform = &setup.metal.platform, .config = *config};
-	if (ops->probe(frontend) || ops->open(frontend))
-		return -ENODEV;
-	setup.frontend_ops = ops;
-	frontend_sink_init(&setup.link, frontend);
-	setup.link.sink.write(&setup.link.sink, setup.ring,
-			      setup.log.written < sizeof(setup.ring) ? (size_t)setup.log.written : sizeof(setup.ring));
-	return log_sink_add(&setup.log, &setup.link.sink);
+	frontend_sink_init(&setup.log_sink, frontend);
+	setup.log_sink.sink.write(&setup.log_sink.sink, setup.ring,
+				  setup.log.written < sizeof(setup.ring) ? (size_t)setup.log.written
+									 : sizeof(setup.ring));
+	return log_sink_add(&setup.log, &setup.log_sink.sink);
 }
 
 /* Gives up: says why and what to do, and boots the next disk as if Undercroft were not there. */
@@ -59,17 +82,17 @@ static _Noreturn void boot_without(const char *why, const char *cure)
 		.native = true,
 	};
 
-	if (!setup.frontend_ops) {
+	if (!setup.log_sink.frontend) {
 		config_defaults(&setup.config);
 		log_frontend_open(&setup.config.log);
 	}
-	setup.link.patience_us = FRONTEND_LAST_WORDS_US;
+	setup.log_sink.patience_us = FRONTEND_LAST_WORDS_US;
 	log_printf(&setup.log, "undercroft: cannot start: %s\n", why);
 	if (cure)
 		log_printf(&setup.log, "undercroft: %s\n", cure);
 	log_printf(&setup.log, "undercroft: starting the next disk without Undercroft\n");
-	if (setup.frontend_ops)
-		setup.frontend_ops->flush(setup.link.frontend);
+	if (setup.log_sink.frontend)
+		setup.log_sink.frontend->ops->flush(setup.log_sink.frontend);
 	screen_leave(&setup.screen);
 	start_write((void *)NATIVE_START, &request);
 	realmode_jump(NATIVE_START >> 4, 0);
@@ -127,13 +150,18 @@ static void step_configuration(const struct multiboot_info *info)
 		   setup.blob_length ? "undercroft.dtb" : "none, defaults are used");
 }
 
+static void say_where(const char *what, const struct frontend *frontend)
+{
+	log_printf(&setup.log, "setup: %s on %s at %s %llx\n", what, frontend->ops->name,
+		   frontend->config.is_port ? "port" : "memory", (unsigned long long)frontend->config.address);
+}
+
 static void step_log(void)
 {
 	if (!setup.config.log_enabled)
 		return;
 	if (!log_frontend_open(&setup.config.log)) {
-		log_printf(&setup.log, "setup: log on %s at %s %llx\n", setup.frontend_ops->name,
-			   setup.config.log.is_port ? "port" : "memory", (unsigned long long)setup.config.log.address);
+		say_where("log", setup.log_sink.frontend);
 	} else if (setup.config.log_explicit) {
 		log_printf(&setup.log,
 			   "setup: %s: no such device; the log stays on the screen until the guest starts\n",
@@ -141,6 +169,20 @@ static void step_log(void)
 	} else {
 		log_printf(&setup.log, "setup: no COM2; the log stays on the screen until the guest starts\n");
 	}
+}
+
+static void step_control(void)
+{
+	const struct frontend *frontend;
+
+	if (!setup.config.control_enabled)
+		return;
+	frontend = frontend_open(&setup.config.control, FRONTEND_ROLE_CONTROL);
+	if (frontend)
+		say_where("control", frontend);
+	else
+		log_printf(&setup.log, "setup: %s: no such device; no client can attach%s\n", setup.config.control.node,
+			   setup.config.control_how.start_stopped ? ", the guest is not stopped at its start" : "");
 }
 
 static void step_machine(const struct multiboot_info *info)
@@ -250,6 +292,7 @@ void setup_main(const struct multiboot_info *info)
 	}
 	step_configuration(info);
 	step_log();
+	step_control();
 	step_backend();
 	step_plan();
 	if (setup.machine.iommu_count == 0)

@@ -115,19 +115,23 @@ static void low_memory_plant(const struct plan *plan)
 	}
 }
 
-/* The BIOS counts its serial ports: the one we use is not there. */
+/* The BIOS counts its serial ports: those we use are not there. */
 static void com_port_hide(const struct setup *setup)
 {
 	uint16_t ports[4], equipment;
 	unsigned count = 0;
 
-	if (!setup->frontend_ops)
+	if (!setup->frontend_count)
 		return;
 	memcpy(ports, (const void *)BDA_COM_PORTS, sizeof(ports));
 	memcpy(&equipment, (const void *)BDA_EQUIPMENT, sizeof(equipment));
 	for (unsigned i = 0; i < ARRAY_SIZE(ports); i++) {
-		if (ports[i] == setup->link.frontend->config.address)
-			ports[i] = 0;
+		for (unsigned j = 0; j < setup->frontend_count; j++) {
+			const struct frontend *frontend = (const void *)setup->frontend[j].memory;
+
+			if (frontend->config.is_port && ports[i] == frontend->config.address)
+				ports[i] = 0;
+		}
 		if (ports[i])
 			count++;
 	}
@@ -158,12 +162,16 @@ static int handoff_fill(struct setup *setup, void *buffer, const struct handoff_
 	}
 	for (unsigned i = 0; i < setup->remap_count; i++)
 		error |= handoff_add(buffer, HANDOFF_SIZE, HANDOFF_REMAP, &setup->remap[i], sizeof(setup->remap[i]));
-	if (setup->frontend_ops) {
-		frontend.config = setup->link.frontend->config;
-		frontend.state_size = (uint32_t)setup->frontend_ops->export(setup->link.frontend, frontend.state,
-									    sizeof(frontend.state));
+	for (unsigned i = 0; i < setup->frontend_count; i++) {
+		struct frontend *open = (void *)setup->frontend[i].memory;
+
+		frontend.config = open->config;
+		frontend.roles = setup->frontend[i].roles;
+		frontend.state_size = (uint32_t)open->ops->export(open, frontend.state, sizeof(frontend.state));
 		error |= handoff_add(buffer, HANDOFF_SIZE, HANDOFF_FRONTEND, &frontend, sizeof(frontend));
 	}
+	error |= handoff_add(buffer, HANDOFF_SIZE, HANDOFF_CONTROL, &setup->config.control_how,
+			     sizeof(setup->config.control_how));
 	if (setup->has_font)
 		error |= handoff_add(buffer, HANDOFF_SIZE, HANDOFF_FONT, setup->font, sizeof(setup->font));
 	return error;

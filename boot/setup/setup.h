@@ -23,15 +23,21 @@
 
 struct multiboot_info;
 
+/* An open frontend and what it is for. */
+struct setup_frontend {
+	uint64_t memory[SETUP_FRONTEND_MAX / 8]; /* begins with struct frontend */
+	uint32_t roles;				 /* FRONTEND_ROLE_x */
+};
+
 /* Everything setup knows; one object, gone with setup. */
 struct setup {
 	struct metal metal;
 	struct log log;
 	char ring[8192];
 	struct screen screen;
-	struct frontend_sink link;
-	uint64_t frontend_memory[SETUP_FRONTEND_MAX / 8];
-	const struct frontend_ops *frontend_ops; /* NULL: no log frontend is open */
+	struct setup_frontend frontend[2]; /* the log's, the control link's, or one for both */
+	unsigned frontend_count;
+	struct frontend_sink log_sink; /* its frontend is NULL as long as none is open for the log */
 	struct machine machine;
 	struct config config;
 	struct plan plan;

@@ -20,6 +20,7 @@
 #include "boot/metal/screen.h"
 #include "boot/metal/traps.h"
 #include "core/apic.h"
+#include "core/control/link.h"
 #include "core/exit.h"
 #include "core/memory_type.h"
 #include "core/plugin.h"
@@ -28,6 +29,7 @@
 #define VCPU_SIZE_MAX	    8192
 #define FRONTEND_SIZE_MAX   256
 #define FRONTEND_REGION_MAX 4
+#define FRONTEND_MAX	    2
 
 extern const struct backend_ops *const __start_backends[], *const __stop_backends[];
 extern const struct frontend_ops *const __start_frontends[], *const __stop_frontends[];
@@ -39,9 +41,14 @@ static struct {
 	struct log log;
 	char ring[16384];
 	struct screen screen;
-	struct frontend_sink link;
-	uint64_t frontend_memory[FRONTEND_SIZE_MAX / 8];
-	struct region frontend_region[FRONTEND_REGION_MAX];
+	struct {
+		uint64_t memory[FRONTEND_SIZE_MAX / 8]; /* begins with struct frontend */
+		struct region region[FRONTEND_REGION_MAX];
+	} frontend[FRONTEND_MAX];
+	unsigned frontend_count;
+	struct frontend_sink log_sink; /* its frontend is NULL if there is none for the log */
+	struct link link;	       /* the same if there is no control link */
+	struct control_config control;
 	struct machine machine;
 	struct vm vm;
 	struct trap_gate idt[TRAP_COUNT];
@@ -79,7 +86,13 @@ static void fatal_screen(void)
 	screen_init(&vmm.screen, &vmm.machine.framebuffer, vmm.has_font ? vmm.font : NULL);
 	screen_take(&vmm.screen);
 	log_sink_add(&vmm.log, &vmm.screen.sink);
-	vmm.link.patience_us = FRONTEND_LAST_WORDS_US;
+	if (vmm.log_sink.frontend) {
+		/* straight to the wire, whoever is attached: nobody serves a client any more */
+		log_sink_remove(&vmm.log, &vmm.link.log);
+		log_sink_remove(&vmm.log, &vmm.log_sink.sink);
+		log_sink_add(&vmm.log, &vmm.log_sink.sink);
+		vmm.log_sink.patience_us = FRONTEND_LAST_WORDS_US;
+	}
 	log_printf(&vmm.log, "Undercroft " UNDERCROFT_VERSION " stopped the machine.\n");
 }
 
@@ -120,25 +133,44 @@ static const struct backend_ops *backend_find(const char *name)
 	fatal("the backend that setup chose is not in this image");
 }
 
-static void log_adopt(const void *handoff)
+/* NULL: this image has nothing for it, or its state is wrong. */
+static struct frontend *frontend_adopt(const struct handoff_frontend *record)
 {
-	const struct handoff_frontend *record = record_find(handoff, HANDOFF_FRONTEND, sizeof(*record));
-	struct frontend *frontend = (void *)vmm.frontend_memory;
-	const struct frontend_ops *ops;
+	struct frontend *frontend = (void *)vmm.frontend[vmm.frontend_count].memory;
+	const struct frontend_ops *ops =
+		frontend_find(__start_frontends, (size_t)(__stop_frontends - __start_frontends),
+			      record->config.compatible, sizeof(vmm.frontend[0].memory));
 
-	vmm.log.ring = vmm.ring;
-	vmm.log.ring_size = sizeof(vmm.ring);
-	if (!record)
-		return;
-	ops = frontend_find(__start_frontends, (size_t)(__stop_frontends - __start_frontends),
-			    record->config.compatible, sizeof(vmm.frontend_memory));
 	if (!ops)
-		return;
+		return NULL;
 	*frontend = (struct frontend){.ops = ops, .platform = &vmm.metal.platform, .config = record->config};
 	if (ops->adopt(frontend, record->state, record->state_size))
-		return;
-	frontend_sink_init(&vmm.link, frontend);
-	log_sink_add(&vmm.log, &vmm.link.sink);
+		return NULL;
+	vmm.frontend_count++;
+	return frontend;
+}
+
+static void frontends_adopt(const void *handoff)
+{
+	const struct handoff_frontend *record = NULL;
+	const struct control_config *control = record_find(handoff, HANDOFF_CONTROL, sizeof(*control));
+	size_t length;
+
+	if (control)
+		vmm.control = *control;
+	while (vmm.frontend_count < FRONTEND_MAX &&
+	       (record = handoff_find(handoff, HANDOFF_FRONTEND, record, &length)) != NULL) {
+		struct frontend *frontend = length >= sizeof(*record) ? frontend_adopt(record) : NULL;
+
+		if (!frontend)
+			continue;
+		if (record->roles & FRONTEND_ROLE_CONTROL)
+			link_init(&vmm.link, frontend);
+		if (!(record->roles & FRONTEND_ROLE_LOG))
+			continue;
+		frontend_sink_init(&vmm.log_sink, frontend);
+		log_sink_add(&vmm.log, record->roles & FRONTEND_ROLE_CONTROL ? &vmm.link.log : &vmm.log_sink.sink);
+	}
 }
 
 static void guest_memory_build(struct vm *vm, const void *handoff, const struct handoff_placement *placement)
@@ -166,18 +198,22 @@ static void guest_memory_build(struct vm *vm, const void *handoff, const struct 
 	}
 }
 
-static void frontend_hide(struct vcpu *vcpu)
+static void frontends_hide(struct vcpu *vcpu)
 {
 	const struct region *conflict;
-	unsigned count;
 
-	if (!vmm.link.frontend)
-		return;
-	count = vmm.link.frontend->ops->regions(vmm.link.frontend, vmm.frontend_region, FRONTEND_REGION_MAX);
-	for (unsigned i = 0; i < count; i++) {
-		vmm.frontend_region[i].owner = &core_owner;
-		if (region_add(vcpu, &vmm.frontend_region[i], &conflict))
-			fatal("the log's device cannot be hidden from the guest");
+	for (unsigned i = 0; i < vmm.frontend_count; i++) {
+		struct frontend *frontend = (void *)vmm.frontend[i].memory;
+		struct region *region = vmm.frontend[i].region;
+		unsigned count = frontend->ops->regions(frontend, region, FRONTEND_REGION_MAX);
+
+		if (count > FRONTEND_REGION_MAX)
+			fatal("a device of ours has more registers than can be hidden");
+		for (unsigned j = 0; j < count; j++) {
+			region[j].owner = &core_owner;
+			if (region_add(vcpu, &region[j], &conflict))
+				fatal("a device of ours cannot be hidden from the guest");
+		}
 	}
 }
 
@@ -247,7 +283,9 @@ void vmm_main(const void *handoff, uint64_t handoff_size, uint64_t mapped)
 		vmm.has_font = true;
 	}
 	metal_init(&vmm.metal, machine->tsc_mhz, mapped);
-	log_adopt(handoff);
+	vmm.log.ring = vmm.ring;
+	vmm.log.ring_size = sizeof(vmm.ring);
+	frontends_adopt(handoff);
 
 	vm->backend = backend_find(placement->backend);
 	vm->platform = &vmm.metal.platform;
@@ -274,7 +312,7 @@ void vmm_main(const void *handoff, uint64_t handoff_size, uint64_t mapped)
 	intercepts_arm(vcpu);
 	if (memory_types_watch(vcpu))
 		fatal("the memory type registers cannot be watched");
-	frontend_hide(vcpu);
+	frontends_hide(vcpu);
 	sleep_watch(vcpu);
 	if (vm->hide_cpus && apic_hide_cpus(vcpu))
 		fatal("the local APIC cannot be watched");

@@ -192,6 +192,15 @@ static int get_u32(struct reader *r, int node, const char *name, uint32_t lowest
 	return *value >= lowest && *value <= highest ? 0 : fail(r, node, name, expected);
 }
 
+/* A property without a value: 1 if it is there. */
+static int get_flag(struct reader *r, int node, const char *name, uint32_t *value)
+{
+	int length;
+
+	*value = fdt_getprop(r->fdt, node, name, &length) != NULL;
+	return *value && length ? fail(r, node, name, "no value: it is true when it is there") : 0;
+}
+
 static int check_cells(struct reader *r, int node, const char *name, uint32_t cells, const char *expected)
 {
 	uint32_t value;
@@ -218,8 +227,7 @@ static int parse_guest(struct reader *r, int node)
 	static const char *const starts[] = {
 		[GUEST_START_DISK] = "disk", [GUEST_START_INT18] = "int18", [GUEST_START_INT19] = "int19"};
 	struct config *config = r->config;
-	uint32_t disk;
-	int length;
+	uint32_t disk, first;
 
 	if (check_leaf(r, node, names))
 		return -EINVAL;
@@ -237,11 +245,9 @@ static int parse_guest(struct reader *r, int node)
 		    CONFIG_DISK_AUTO, &disk))
 		return -EINVAL;
 	config->disk = (uint8_t)disk;
-	if (fdt_getprop(r->fdt, node, "present-as-first", &length)) {
-		if (length != 0)
-			return fail(r, node, "present-as-first", "no value: it is true when it is there");
-		config->present_as_first = 1;
-	}
+	if (get_flag(r, node, "present-as-first", &first))
+		return -EINVAL;
+	config->present_as_first = (uint8_t)first;
 	if (config->start != GUEST_START_DISK) {
 		static const char only[] = "nothing, as only start = \"disk\" has a use for it";
 
@@ -253,16 +259,13 @@ static int parse_guest(struct reader *r, int node)
 	return 0;
 }
 
-static int parse_hypervisor(struct reader *r, int node)
+static int parse_reserved_size(struct reader *r, int node)
 {
-	static const char *const names[] = {"compatible", "reserved-size", NULL};
 	static const char expected[] = "bytes in one or two cells, 0x200000 (2 MiB) to 0x4000000 (64 MiB)";
 	uint64_t size;
 	int length;
 	const void *cells;
 
-	if (check_leaf(r, node, names))
-		return -EINVAL;
 	cells = fdt_getprop(r->fdt, node, "reserved-size", &length);
 	if (!cells)
 		return 0;
@@ -276,6 +279,41 @@ static int parse_hypervisor(struct reader *r, int node)
 		return fail(r, node, "reserved-size", expected);
 	r->config->reserved_size = size;
 	return 0;
+}
+
+static int parse_attach(struct reader *r, int node)
+{
+	static const char timeout[] = "start-stopped-timeout-ms";
+	struct control_config *how = &r->config->control_how;
+
+	if (get_flag(r, node, "start-stopped", &how->start_stopped))
+		return -EINVAL;
+	if (has(r, node, timeout) && !how->start_stopped)
+		return fail(r, node, timeout, "nothing, as only start-stopped has a use for it");
+	if (get_u32(r, node, timeout, 1, UINT32_MAX, "one cell, milliseconds, not 0", 0,
+		    &how->start_stopped_timeout_ms))
+		return -EINVAL;
+	if (has(r, node, "attach")) {
+		const char *attach = get_string(r, node, "attach");
+
+		if (attach && strcmp(attach, "boot-only") == 0)
+			how->attach = ATTACH_BOOT_ONLY;
+		else if (!attach || strcmp(attach, "always") != 0)
+			return fail(r, node, "attach", "one of \"always\", \"boot-only\"");
+	}
+	if (how->attach == ATTACH_BOOT_ONLY && !how->start_stopped)
+		return fail(r, node, "attach", "start-stopped with \"boot-only\": nobody is waited for without it");
+	return 0;
+}
+
+static int parse_hypervisor(struct reader *r, int node)
+{
+	static const char *const names[] = {
+		"compatible", "reserved-size", "attach", "start-stopped", "start-stopped-timeout-ms", NULL};
+
+	if (check_leaf(r, node, names) || parse_reserved_size(r, node))
+		return -EINVAL;
+	return parse_attach(r, node);
 }
 
 /* Can the baud generator make this speed from its clock, near enough for the other end? */
@@ -378,7 +416,7 @@ static int parse_aliases(struct reader *r, int node)
 
 static int parse_chosen(struct reader *r, int node)
 {
-	static const char *const names[] = {"undercroft,log", NULL};
+	static const char *const names[] = {"undercroft,log", "undercroft,control", NULL};
 
 	r->chosen = node;
 	return check_leaf(r, node, names);
@@ -403,26 +441,49 @@ static int find_node(struct reader *r, const char *path)
 	return path && path[0] == '/' ? fdt_path_offset(r->fdt, path) : -FDT_ERR_BADPATH;
 }
 
-/* Finds who the log goes to. After all nodes have been checked, as it follows paths. */
-static int parse_log(struct reader *r)
+/*
+ * Finds the frontend that a property of /chosen gives a job. After all nodes have been checked, as it follows paths.
+ * *named: the property is there. *enabled: it does not say "none".
+ */
+static int parse_role(struct reader *r, const char *property, struct frontend_config *frontend, uint8_t *named,
+		      uint8_t *enabled)
 {
 	static const char expected[] = "\"none\", or the path or alias of a serial node in /isa";
-	const char *log;
+	const char *who;
 	int node;
 
-	if (r->chosen < 0 || !has(r, r->chosen, "undercroft,log"))
+	if (r->chosen < 0 || !has(r, r->chosen, property))
 		return 0;
-	r->config->log_explicit = 1;
-	log = get_string(r, r->chosen, "undercroft,log");
-	if (log && strcmp(log, "none") == 0) {
-		r->config->log_enabled = 0;
-		memset(&r->config->log, 0, sizeof(r->config->log));
+	*named = 1;
+	who = get_string(r, r->chosen, property);
+	if (who && strcmp(who, "none") == 0) {
+		*enabled = 0;
+		memset(frontend, 0, sizeof(*frontend));
 		return 0;
 	}
-	node = log ? find_node(r, log) : -1;
+	node = who ? find_node(r, who) : -1;
 	if (node < 0 || r->isa < 0 || fdt_parent_offset(r->fdt, node) != r->isa)
-		return fail(r, r->chosen, "undercroft,log", expected);
-	return read_serial(r, node, &r->config->log);
+		return fail(r, r->chosen, property, expected);
+	*enabled = 1;
+	return read_serial(r, node, frontend);
+}
+
+/* The control link is where the log is, unless it is said. */
+static int parse_roles(struct reader *r)
+{
+	struct config *config = r->config;
+	uint8_t explicit = 0;
+
+	if (parse_role(r, "undercroft,log", &config->log, &config->log_explicit, &config->log_enabled))
+		return -EINVAL;
+	config->control = config->log;
+	config->control_enabled = config->log_enabled;
+	if (parse_role(r, "undercroft,control", &config->control, &explicit, &config->control_enabled))
+		return -EINVAL;
+	if (config->control_how.start_stopped && !config->control_enabled)
+		return fail(r, fdt_path_offset(r->fdt, "/hypervisor"), "start-stopped",
+			    "a control link, by which the guest can be started");
+	return 0;
 }
 
 /* --- plugins ---------------------------------------------------------------------------------------------------- */
@@ -544,7 +605,7 @@ static int parse_tree(struct reader *r, const struct plugin_setup *const *setups
 		if (i == count)
 			return fail_unknown(r, node, setups, count);
 	}
-	if (parse_log(r))
+	if (parse_roles(r))
 		return -EINVAL;
 	return parse_plugins(r, setups, count);
 }
@@ -588,6 +649,8 @@ void config_defaults(struct config *config)
 		.speed = UART_SPEED,
 		.is_port = 1,
 	};
+	config->control_enabled = 1;
+	config->control = config->log;
 }
 
 int config_parse(const void *fdt, size_t length, const struct plugin_setup *const *setups, size_t count,

@@ -22,6 +22,19 @@ enum guest_start {
 #define CONFIG_PLUGIN_MAX	8
 #define CONFIG_PLUGIN_PARAMS	256
 
+/* When a client may attach to the control link. */
+enum attach {
+	ATTACH_ALWAYS,	  /* the link listens as long as the guest runs */
+	ATTACH_BOOT_ONLY, /* before the guest's first instruction, and never after it */
+};
+
+/* How the control link behaves, apart from which frontend it is. Also what the handoff carries. */
+struct control_config {
+	uint32_t attach;		   /* enum attach */
+	uint32_t start_stopped;		   /* 1: a client is waited for before the guest's first instruction */
+	uint32_t start_stopped_timeout_ms; /* how long; 0: for ever */
+};
+
 struct plugin_params {
 	char name[32];
 	uint32_t size;
@@ -32,10 +45,12 @@ struct config {
 	uint32_t start; /* enum guest_start */
 	uint8_t disk;	/* BIOS number 0x80..0xff, or CONFIG_DISK_AUTO */
 	uint8_t present_as_first;
-	uint8_t log_enabled;  /* 0: the blob says that there is no log frontend */
-	uint8_t log_explicit; /* the blob named it: its absence is worth a message */
+	uint8_t log_enabled;	 /* 0: the blob says that there is no log frontend */
+	uint8_t log_explicit;	 /* the blob named it: its absence is worth a message */
+	uint8_t control_enabled; /* 0: the blob says that there is no control link */
 	uint64_t reserved_size;
-	struct frontend_config log;
+	struct frontend_config log, control; /* may be the same */
+	struct control_config control_how;
 	uint32_t plugin_count;
 	struct plugin_params plugin[CONFIG_PLUGIN_MAX];
 };

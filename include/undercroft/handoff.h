@@ -25,11 +25,12 @@ enum handoff_type {
 	HANDOFF_PLACEMENT = 2,	 /* struct handoff_placement */
 	HANDOFF_GUEST_STATE = 3, /* struct guest_state, one per vCPU */
 	HANDOFF_PLUGIN = 4,	 /* struct plugin_params */
-	HANDOFF_FRONTEND = 5,	 /* struct handoff_frontend */
+	HANDOFF_FRONTEND = 5,	 /* struct handoff_frontend, one for each that is open */
 	HANDOFF_LOG = 6,	 /* text */
 	HANDOFF_GUEST_CALL = 7,	 /* struct handoff_guest_call */
 	HANDOFF_REMAP = 8,	 /* struct handoff_remap */
 	HANDOFF_FONT = 9,	 /* 256 characters of 16 rows, for the fatal screen */
+	HANDOFF_CONTROL = 10,	 /* struct control_config */
 };
 
 struct handoff_record {
@@ -51,8 +52,12 @@ struct handoff_placement {
 	uint32_t hide_cpus;
 };
 
+#define FRONTEND_ROLE_LOG     0x1u
+#define FRONTEND_ROLE_CONTROL 0x2u
+
 struct handoff_frontend {
 	struct frontend_config config;
+	uint32_t roles; /* FRONTEND_ROLE_x, at least one */
 	uint32_t state_size;
 	uint8_t state[FRONTEND_STATE_MAX];
 };

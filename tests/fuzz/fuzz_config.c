@@ -37,15 +37,29 @@ static void check_text(const char *text, size_t size)
 	}
 }
 
+static void check_frontend(const struct frontend_config *frontend)
+{
+	if (!frontend->clock_hz || !frontend->speed || frontend->length != 8)
+		abort();
+	check_text(frontend->node, sizeof(frontend->node));
+}
+
 static void check_good(const struct config *config)
 {
 	if (config->start > GUEST_START_INT19 || (config->disk && config->disk < 0x80) ||
 	    config->reserved_size < CONFIG_RESERVED_MIN || config->reserved_size > CONFIG_RESERVED_MAX ||
 	    config->plugin_count != ARRAY_SIZE(plugins))
 		abort();
-	if (config->log_enabled && (!config->log.clock_hz || !config->log.speed || config->log.length != 8))
+	if (config->log_enabled)
+		check_frontend(&config->log);
+	if (config->control_enabled)
+		check_frontend(&config->control);
+	if (config->control_how.attach > ATTACH_BOOT_ONLY || config->control_how.start_stopped > 1)
 		abort();
-	check_text(config->log.node, sizeof(config->log.node));
+	if (config->control_how.start_stopped
+		    ? !config->control_enabled
+		    : config->control_how.attach == ATTACH_BOOT_ONLY || config->control_how.start_stopped_timeout_ms)
+		abort();
 }
 
 static void check_bad(const struct config_error *error)

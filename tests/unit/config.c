@@ -92,11 +92,16 @@ static void set_u32(struct fixture *f, const char *path, const char *name, uint3
 	assert_int_equal(fdt_setprop_u32(f->blob, node(f, path), name, value), 0);
 }
 
-static void set_reg(struct fixture *f, uint32_t space, uint32_t port, uint32_t length)
+static void set_reg_of(struct fixture *f, const char *path, uint32_t space, uint32_t port, uint32_t length)
 {
 	fdt32_t reg[3] = {cpu_to_fdt32(space), cpu_to_fdt32(port), cpu_to_fdt32(length)};
 
-	set(f, "/isa/serial@3f8", "reg", reg, sizeof(reg));
+	set(f, path, "reg", reg, sizeof(reg));
+}
+
+static void set_reg(struct fixture *f, uint32_t space, uint32_t port, uint32_t length)
+{
+	set_reg_of(f, "/isa/serial@3f8", space, port, length);
 }
 
 static void remove_property(struct fixture *f, const char *path, const char *name)
@@ -124,6 +129,9 @@ static void begin(struct fixture *f)
 	add_node(f, "/", "hypervisor");
 	set_string(f, "/hypervisor", "compatible", "undercroft,hypervisor");
 	set_u32(f, "/hypervisor", "reserved-size", 0x800000);
+	set_string(f, "/hypervisor", "attach", "boot-only");
+	set(f, "/hypervisor", "start-stopped", NULL, 0);
+	set_u32(f, "/hypervisor", "start-stopped-timeout-ms", 30000);
 	add_node(f, "/", "guest");
 	set_string(f, "/guest", "compatible", "undercroft,guest");
 	set_string(f, "/guest", "start", "disk");
@@ -133,6 +141,7 @@ static void begin(struct fixture *f)
 	set_string(f, "/aliases", "link", "/isa/serial@3f8");
 	add_node(f, "/", "chosen");
 	set_string(f, "/chosen", "undercroft,log", "/isa/serial@3f8");
+	set_string(f, "/chosen", "undercroft,control", "/isa/serial@3f8");
 }
 
 static int parse(struct fixture *f)
@@ -177,6 +186,8 @@ static void expect_com2(const struct config *config)
 	assert_int_equal(config->log.clock_hz, 1843200);
 	assert_int_equal(config->log.speed, 115200);
 	assert_int_equal(config->log.is_port, 1);
+	assert_int_equal(config->control_enabled, 1);
+	assert_memory_equal(&config->control, &config->log, sizeof(config->log));
 }
 
 static void test_no_blob(void **state)
@@ -192,6 +203,9 @@ static void test_no_blob(void **state)
 	assert_int_equal(config.present_as_first, 0);
 	assert_int_equal(config.reserved_size, CONFIG_RESERVED_DEFAULT);
 	expect_com2(&config);
+	assert_int_equal(config.control_how.attach, ATTACH_ALWAYS);
+	assert_int_equal(config.control_how.start_stopped, 0);
+	assert_int_equal(config.control_how.start_stopped_timeout_ms, 0);
 	assert_int_equal(config.plugin_count, 2);
 	assert_string_equal(config.plugin[0].name, "plain");
 	assert_int_equal(config.plugin[0].size, 0);
@@ -240,6 +254,11 @@ static void test_everything(void **state)
 	assert_int_equal(f.config.log.clock_hz, 14745600);
 	assert_int_equal(f.config.log.speed, 921600);
 	assert_int_equal(f.config.log.is_port, 1);
+	assert_int_equal(f.config.control_enabled, 1);
+	assert_string_equal(f.config.control.node, "/isa/serial@3f8");
+	assert_int_equal(f.config.control_how.attach, ATTACH_BOOT_ONLY);
+	assert_int_equal(f.config.control_how.start_stopped, 1);
+	assert_int_equal(f.config.control_how.start_stopped_timeout_ms, 30000);
 	assert_int_equal(f.config.plugin_count, 2);
 	assert_int_equal(((const struct test_params *)(const void *)f.config.plugin[1].data)->value, 5);
 }
@@ -258,6 +277,9 @@ static void test_missing(void **state)
 		{"/guest", "present-as-first", false},
 		{"/hypervisor", "compatible", true},
 		{"/hypervisor", "reserved-size", false},
+		{"/hypervisor", "attach", false},
+		{"/hypervisor", "start-stopped", true}, /* the others are of no use without it */
+		{"/hypervisor", "start-stopped-timeout-ms", false},
 		{"/isa", "#address-cells", true},
 		{"/isa", "#size-cells", true},
 		{"/isa/serial@3f8", "compatible", true},
@@ -265,6 +287,7 @@ static void test_missing(void **state)
 		{"/isa/serial@3f8", "clock-frequency", true}, /* 921600 does not come from 1843200 Hz */
 		{"/isa/serial@3f8", "current-speed", false},
 		{"/chosen", "undercroft,log", false},
+		{"/chosen", "undercroft,control", false},
 		{"/aliases", "link", false},
 		{"/test", "value", false},
 	};
@@ -283,6 +306,7 @@ static void test_missing(void **state)
 	}
 	begin(&f);
 	remove_property(&f, "/chosen", "undercroft,log");
+	remove_property(&f, "/chosen", "undercroft,control");
 	expect_good(&f);
 	expect_com2(&f.config);
 	begin(&f);
@@ -307,6 +331,9 @@ static void test_wrong_type(void **state)
 		{"/guest", "present-as-first"},
 		{"/hypervisor", "compatible"},
 		{"/hypervisor", "reserved-size"},
+		{"/hypervisor", "attach"},
+		{"/hypervisor", "start-stopped"},
+		{"/hypervisor", "start-stopped-timeout-ms"},
 		{"/isa", "#address-cells"},
 		{"/isa", "#size-cells"},
 		{"/isa/serial@3f8", "compatible"},
@@ -314,6 +341,7 @@ static void test_wrong_type(void **state)
 		{"/isa/serial@3f8", "clock-frequency"},
 		{"/isa/serial@3f8", "current-speed"},
 		{"/chosen", "undercroft,log"},
+		{"/chosen", "undercroft,control"},
 		{"/aliases", "link"},
 		{"/test", "value"},
 	};
@@ -323,8 +351,11 @@ static void test_wrong_type(void **state)
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		for (size_t length = 0; length < sizeof(bytes); length++) {
-			if (length == 0 && strcmp(cases[i].property, "present-as-first") == 0)
+			if (length == 0 && (strcmp(cases[i].property, "present-as-first") == 0 ||
+					    strcmp(cases[i].property, "start-stopped") == 0))
 				continue;
+			if (length == 4 && strcmp(cases[i].property, "start-stopped-timeout-ms") == 0)
+				continue; /* 50 days */
 			if (length == 4 && strcmp(cases[i].property, "value") == 0)
 				continue;
 			if (length == 4 && strcmp(cases[i].property, "clock-frequency") == 0)
@@ -500,33 +531,104 @@ static void test_isa(void **state)
 	expect_bad(&f, "/isa/serial@2f8", "reg");
 }
 
-static void test_log(void **state)
+/* Each job of a frontend takes a path or an alias, or nobody. */
+static void check_role(const char *role)
 {
 	static const char *const bad[] = {"/isa",  "/isa/serial@2f8",	 "/",	    "/guest", "linkx",	   "com2",
 					  "/none", "//isa//serial@3f8x", "aliases", "",	      "link/link", "/test"};
 	struct fixture f;
 
-	(void)state;
 	begin(&f);
-	set_string(&f, "/chosen", "undercroft,log", "link");
+	set_string(&f, "/chosen", role, "link");
 	expect_good(&f);
 	assert_int_equal(f.config.log.address, 0x3f8);
 	assert_string_equal(f.config.log.node, "/isa/serial@3f8");
+	assert_memory_equal(&f.config.control, &f.config.log, sizeof(f.config.log));
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		set_string(&f, "/chosen", role, bad[i]);
+		expect_bad(&f, "/chosen", role);
+	}
+	/* without the nodes it needs */
+	begin(&f);
+	remove_property(&f, "/chosen", "undercroft,log");
+	remove_property(&f, "/chosen", "undercroft,control");
+	set_string(&f, "/chosen", role, "link");
+	assert_int_equal(fdt_del_node(f.blob, node(&f, "/aliases")), 0);
+	expect_bad(&f, "/chosen", role);
+	assert_int_equal(fdt_del_node(f.blob, node(&f, "/isa")), 0);
+	expect_bad(&f, "/chosen", role);
+}
+
+static void test_log(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	check_role("undercroft,log");
+	begin(&f);
 	set_string(&f, "/chosen", "undercroft,log", "none");
 	expect_good(&f);
 	assert_int_equal(f.config.log_enabled, 0);
 	assert_int_equal(f.config.log_explicit, 1);
-	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
-		set_string(&f, "/chosen", "undercroft,log", bad[i]);
-		expect_bad(&f, "/chosen", "undercroft,log");
-	}
-	/* without the nodes it needs */
+	assert_int_equal(f.config.control_enabled, 1);
+	assert_int_equal(f.config.control.address, 0x3f8);
+}
+
+static void test_control(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	check_role("undercroft,control");
+	/* where the log is, unless it is said */
 	begin(&f);
-	set_string(&f, "/chosen", "undercroft,log", "link");
-	assert_int_equal(fdt_del_node(f.blob, node(&f, "/aliases")), 0);
-	expect_bad(&f, "/chosen", "undercroft,log");
-	assert_int_equal(fdt_del_node(f.blob, node(&f, "/isa")), 0);
-	expect_bad(&f, "/chosen", "undercroft,log");
+	remove_property(&f, "/chosen", "undercroft,control");
+	expect_good(&f);
+	assert_int_equal(f.config.control_enabled, 1);
+	assert_memory_equal(&f.config.control, &f.config.log, sizeof(f.config.log));
+	/* nobody would ever start it */
+	set_string(&f, "/chosen", "undercroft,log", "none");
+	expect_bad(&f, "/hypervisor", "start-stopped");
+	remove_property(&f, "/hypervisor", "attach");
+	remove_property(&f, "/hypervisor", "start-stopped-timeout-ms");
+	remove_property(&f, "/hypervisor", "start-stopped");
+	expect_good(&f);
+	assert_int_equal(f.config.control_enabled, 0);
+	/* apart from the log */
+	begin(&f);
+	add_node(&f, "/isa", "serial@2e8");
+	set_string(&f, "/isa/serial@2e8", "compatible", "ns16550a");
+	set_reg_of(&f, "/isa/serial@2e8", 1, 0x2e8, 8);
+	set_string(&f, "/chosen", "undercroft,control", "/isa/serial@2e8");
+	expect_good(&f);
+	assert_int_equal(f.config.log.address, 0x3f8);
+	assert_int_equal(f.config.control.address, 0x2e8);
+	assert_int_equal(f.config.control.speed, 115200);
+}
+
+static void test_attach(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	begin(&f);
+	set_string(&f, "/hypervisor", "attach", "always");
+	expect_good(&f);
+	assert_int_equal(f.config.control_how.attach, ATTACH_ALWAYS);
+	set_string(&f, "/hypervisor", "attach", "off");
+	expect_bad(&f, "/hypervisor", "attach");
+	set_string(&f, "/hypervisor", "attach", "always");
+	remove_property(&f, "/hypervisor", "start-stopped");
+	expect_bad(&f, "/hypervisor", "start-stopped-timeout-ms");
+	remove_property(&f, "/hypervisor", "start-stopped-timeout-ms");
+	expect_good(&f);
+	set_string(&f, "/hypervisor", "attach", "boot-only");
+	expect_bad(&f, "/hypervisor", "attach");
+	set(&f, "/hypervisor", "start-stopped", NULL, 0);
+	expect_good(&f);
+	assert_int_equal(f.config.control_how.start_stopped_timeout_ms, 0);
+	set_u32(&f, "/hypervisor", "start-stopped-timeout-ms", 0);
+	expect_bad(&f, "/hypervisor", "start-stopped-timeout-ms");
 }
 
 static void test_aliases(void **state)
@@ -784,7 +886,8 @@ int main(void)
 		cmocka_unit_test(test_unknown),	      cmocka_unit_test(test_long_names),
 		cmocka_unit_test(test_plugins),	      cmocka_unit_test(test_duplicates),
 		cmocka_unit_test(test_not_a_tree),    cmocka_unit_test(test_truncated),
-		cmocka_unit_test(test_damaged),
+		cmocka_unit_test(test_damaged),	      cmocka_unit_test(test_control),
+		cmocka_unit_test(test_attach),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
