@@ -40,6 +40,7 @@ boot: {boot}
 clock: sync=none, time0=1704067200
 com1: enabled=1, mode={com1}
 com2: enabled=1, mode={com2}
+{com3}
 panic: action=fatal
 error: action=report
 info: action=report
@@ -100,7 +101,8 @@ class Bochs:
 
     # -- the configuration
 
-    def configuration(self, com1, com2, log):
+    def configuration(self, com1, com2, com3, log):
+        """com1 to com3 are modes of serial ports; com3 may be None."""
         options = self.options
         disks, slots = [], iter(SLOTS)
         for path in [*self._sticks(), *options.disk]:
@@ -116,6 +118,7 @@ class Bochs:
             boot="disk, cdrom" if options.cdrom and len(disks) > 1 else "cdrom" if options.cdrom else "disk",
             com1=com1,
             com2=com2,
+            com3=f"com3: enabled=1, mode={com3}" if com3 else "",
             log=log,
         )
 
@@ -127,7 +130,11 @@ class Bochs:
         if self.options.kernel:
             self.options.stick = "undercroft.img"
         log = self.options.log if self.options.log not in (None, "-") else "undercroft.log"
-        text = self.configuration("term, dev=/dev/tty", f"file, dev={log}", "bochs.log")
+        control = None
+        if self.options.control:
+            _, protocol, where = self.options.control
+            control = f"socket-server, dev=127.0.0.1:{where if protocol == 'tcp' and where else 1234}"
+        text = self.configuration("term, dev=/dev/tty", f"file, dev={log}", control, "bochs.log")
         return f"{text}# {shlex.join([self.program, '-q', '-unlock', '-f', 'bochsrc'])}, then type: continue"
 
     # -- the running emulator
@@ -155,12 +162,13 @@ class Bochs:
         self._own_images()
         self.listeners = []
         ports = []
-        for _ in range(2):
+        for _ in range(3 if self.options.control else 2):
             listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
             listener.bind(("127.0.0.1", 0))
             listener.listen(1)
             self.listeners.append(listener)
             ports.append(f"socket-client, dev=127.0.0.1:{listener.getsockname()[1]}")
+        ports += [None] * (3 - len(ports))
         self.log = Log(self.folder / "log")
         configuration = self.folder / "bochsrc"
         configuration.write_text(self.configuration(*ports, self.folder / "log"))
@@ -190,7 +198,13 @@ class Bochs:
         self.monitor = self.log
         self._wait_prompt()
         self._continue()
-        return connections
+        self.com3 = connections[2] if self.options.control else None
+        return connections[:2]
+
+    def control(self):
+        """The descriptors to read from COM3 and to write to it."""
+        descriptor = self.com3.detach()
+        return descriptor, os.dup(descriptor)
 
     def poll(self):
         happened = []

@@ -113,8 +113,8 @@ class QemuSvm:
 
     # -- the command line
 
-    def command(self, com1, com2, monitor):
-        """com1, com2 and monitor are -chardev descriptions without their id."""
+    def command(self, com1, com2, com3, monitor):
+        """com1 to com3 and monitor are -chardev descriptions without their id; com3 and monitor may be None."""
         options = self.options
         argv = [self.program, "-accel", "tcg", "-cpu", options.cpu or self.cpu, "-m", str(options.mem)]
         argv += ["-machine", ("q35" if options.q35 else "pc") + (f",smm={options.smm}" if options.smm else "")]
@@ -123,9 +123,8 @@ class QemuSvm:
         argv += ["-display", "gtk" if options.window else "none"]
         if options.icount is not None:
             argv += ["-icount", f"shift={options.icount},sleep=off", "-rtc", "base=2024-01-01T00:00:00,clock=vm"]
-        argv += ["-chardev", f"{com1},id=com1", "-serial", "chardev:com1"]
-        if com2:
-            argv += ["-chardev", f"{com2},id=com2", "-serial", "chardev:com2"]
+        for name, port in (("com1", com1), ("com2", com2), ("com3", com3)):
+            argv += ["-chardev", f"{port},id={name}", "-serial", f"chardev:{name}"] if port else []
         if monitor:
             # The machine stays to be looked at when the guest has powered it off.
             argv += ["-chardev", f"{monitor},id=monitor", "-mon", "chardev=monitor,mode=control", "-no-shutdown"]
@@ -180,9 +179,16 @@ class QemuSvm:
         return f"file={quoted},format=raw,if=none,id={name},snapshot={'off' if written else 'on'}"
 
     def command_for_people(self):
-        """A command line that works when typed: COM1 on the terminal, COM2 in a file."""
+        """A command line that works when typed: COM1 on the terminal, COM2 in a file, a server on COM3."""
         log = str(self.options.log or "undercroft.log").replace(",", ",,")
-        return shlex.join(self.command("stdio,mux=on,signal=off", f"file,path={log}", None) + ["-mon", "chardev=com1"])
+        control = None
+        if self.options.control:
+            _, protocol, where = self.options.control
+            quoted = str(where).replace(",", ",,")
+            control = f"socket,path={quoted}" if protocol == "unix" else f"socket,host=127.0.0.1,port={where or 1234}"
+            control += ",server=on,wait=off"
+        argv = self.command("stdio,mux=on,signal=off", f"file,path={log}", control, None)
+        return shlex.join(argv + ["-mon", "chardev=com1"])
 
     # -- the running emulator
 
@@ -195,13 +201,17 @@ class QemuSvm:
             listener.listen(1)
             listener.setblocking(False)
             self.listeners[name] = listener
-        # The log comes byte by byte, and the emulator drops what its listener is too slow for: a pipe holds 64 KiB of
+        # Bytes come one by one, and the emulator drops what its listener is too slow for: a pipe holds 64 KiB of
         # that, a socket a few hundred bytes.
-        for direction in ("in", "out"):
-            os.mkfifo(self.folder / f"com2.{direction}")
+        pipes = ["com2", "com3"] if self.options.control else ["com2"]
+        for name in pipes:
+            for direction in ("in", "out"):
+                os.mkfifo(self.folder / f"{name}.{direction}")
         return self.command(
-            f"socket,path={self.folder / 'com1'}", f"pipe,path={self.folder / 'com2'}", f"socket,path={self.folder / 'monitor'}"
-        )
+            f"socket,path={self.folder / 'com1'}", f"pipe,path={self.folder / 'com2'}",
+            f"pipe,path={self.folder / 'com3'}" if self.options.control else None,
+            f"socket,path={self.folder / 'monitor'}",
+        )  # fmt: skip
 
     def streams(self):
         """What the emulator's standard input and output are."""
@@ -227,6 +237,13 @@ class QemuSvm:
         self.monitor = Monitor(connections["monitor"])
         # The emulator has opened its end by now: the monitor is the last that it connects.
         return connections["com1"], PipeEnd(self.folder / "com2.out")
+
+    def control(self):
+        """The descriptors to read from COM3 and to write to it."""
+        return tuple(
+            os.open(self.folder / f"com3.{direction}", flags | os.O_NONBLOCK | os.O_CLOEXEC)
+            for direction, flags in (("out", os.O_RDONLY), ("in", os.O_WRONLY))
+        )
 
     def poll(self):
         """What happened to the machine, as (event, reason): off, reset, or broken."""

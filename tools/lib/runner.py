@@ -21,6 +21,7 @@ import tty
 import common
 import diskimage
 import qemu
+import wire
 
 # Exit statuses, beside argparse's 2.
 SEEN, CANNOT_RUN, TIMEOUT, DIED, POWERED_OFF, FAIL_SEEN, RESET, INTERRUPTED = 0, 1, 3, 4, 5, 6, 7, 130
@@ -155,7 +156,10 @@ class Run:
         self.mark_position = 0
         self.marked = []  # lines of exit counters
         self.fail = [compile_regex(text) for text in options.fail]
-        self.waits = bool(self.until or self.until_log or self.until_screen or options.until_off)
+        self.waits = bool(
+            self.until or self.until_log or self.until_screen or options.until_off or options.attach
+        )  # fmt: skip
+        self.attached = not options.attach  # the program for the wire has ended well
         self.left = options.count
         self.position = 0  # in COM1's text, behind the last match
         self.log_seen = self.until_log is None
@@ -167,6 +171,10 @@ class Run:
         self.timeout = options.timeout
         if self.timeout is None and not self.interactive:
             self.timeout = 300
+
+        self.attach_when = compile_regex(options.attach_when) if options.attach else None
+        self.wire = None
+        self.client = None  # the program that talks on it
 
         self.com1 = Stream("the guest's serial port", options.serial)
         self.com2 = Stream("the log", options.log)
@@ -271,6 +279,7 @@ class Run:
             self.left -= 1
         self._check_done()
         self._check_fail(self.com1)
+        self._check_attach(self.com1)
 
     def _on_mark(self, text):
         """The guest waits: what the counters show now is what they show whenever this is run."""
@@ -289,6 +298,25 @@ class Run:
             self.log_seen = True
         self._check_done()
         self._check_fail(self.com2)
+        self._check_attach(self.com2)
+
+    def _check_attach(self, stream):
+        if self.attach_when and stream.search(self.attach_when):
+            self.attach_when = None
+            self.client = wire.Client(
+                self.options.attach, self.wire.where, self.options.attach_output, qemu.hold_on_to_parent
+            )
+            self.selector.register(self.client, selectors.EVENT_READ, "program")
+
+    def _on_client_end(self):
+        status = self.client.status()
+        if status is None:
+            return
+        self.selector.unregister(self.client)
+        if status:
+            raise Outcome(FAIL_SEEN, f"{self.options.attach} ended with status {status}{self.client.last_line()}")
+        self.attached = True
+        self._check_done()
 
     def _look_at_screen(self):
         if not self.screen_seen:
@@ -296,7 +324,8 @@ class Run:
             self._check_done()
 
     def _all_seen(self):
-        return not self.steps and (not self.until or not self.left) and self.log_seen and self.screen_seen
+        seen = not self.steps and (not self.until or not self.left) and self.log_seen and self.screen_seen
+        return seen and self.attached
 
     def _check_done(self):
         if self.waits and self._all_seen() and not self.options.until_off and not self.failed:
@@ -325,6 +354,8 @@ class Run:
             missing += [f"--until {self.options.until}" + (f" (seen {seen} of {self.options.count} times)" if seen else "")]
         missing += [] if self.log_seen else [f"--until-log {self.options.until_log}"]
         missing += [] if self.screen_seen else [f"--until-screen {self.options.until_screen}"]
+        if not self.attached:
+            missing += [f"--attach-when {self.options.attach_when}" if self.attach_when else self.options.attach]
         if self.options.until_off and not missing:
             missing = ["the guest to power the machine off"]
         return "; still waiting for " + ", ".join(missing) if missing else ""
@@ -360,6 +391,14 @@ class Run:
                 with common.finished_file(self.options.stats) as path:
                     path.write_text(text)
 
+    def _prepare_blob(self, folder):
+        """A control wire needs a configuration that says so."""
+        options = self.options
+        if options.control and not options.blob and not options.native and (options.stick or options.kernel):
+            options.blob = folder / "control.dtb"
+            source = common.TOP / "configs/control.dts"
+            common.run("dtc", "-q", "-I", "dts", "-O", "dtb", "-o", options.blob, source)
+
     def _prepare_stick(self, folder):
         """The stick as this run needs it: a private copy when something is added."""
         options = self.options
@@ -382,6 +421,7 @@ class Run:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, on_signal)
         with common.scratch_folder() as folder:
+            self._prepare_blob(folder)
             self._prepare_stick(folder)
             self.machine = qemu.find_machine(self.options.machine)(self.options, folder)
             self.errors = open(folder / "errors", "w+b")
@@ -398,10 +438,18 @@ class Run:
             finally:
                 if self.terminal:
                     self.terminal.restore()
+                if self.client:
+                    self.client.end()
+                if self.wire:
+                    self.wire.end()
                 self._end()
         return self._report(decided)
 
     def _go(self):
+        if self.options.control:
+            _, protocol, where = self.options.control
+            self.wire = wire.Wire(protocol, where, self.options.wire)
+            common.say(f"the control wire is at {self.wire.where}")
         argv = self.machine.prepare()
         self._spawn(argv)
         self.pidfd = os.pidfd_open(self.process.pid)
@@ -417,6 +465,9 @@ class Run:
             selector.register(self.com2_socket, selectors.EVENT_READ, "com2")
             selector.register(self.machine.monitor, selectors.EVENT_READ, "monitor")
             selector.register(self.pidfd, selectors.EVENT_READ, "process")
+            self.selector = selector
+            if self.wire:
+                self.wire.start(selector, *self.machine.control())
             if self.interactive:
                 common.say("the guest's console follows; Ctrl-A h lists the keys, Ctrl-A x ends it")
                 if sys.stdin.isatty():
@@ -446,6 +497,10 @@ class Run:
         ):
             if name in ready:
                 self._read(selector, port, handler)
+        if self.wire:
+            self.wire.handle(ready)
+        if "program" in ready:
+            self._on_client_end()
         if "keyboard" in ready:
             self._on_keyboard(selector)
         if "process" in ready and self._died():
