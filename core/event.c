@@ -157,6 +157,14 @@ static bool nmi_is_deliverable(struct vcpu *vcpu)
 	       vcpu->backend->reg_get(vcpu, REG_NMI_BLOCKED) == 0;
 }
 
+bool event_is_due(struct vcpu *vcpu)
+{
+	const struct event_queue *q = &vcpu->events;
+
+	return q->shutdown || q->exception.type != EVENT_NONE || q->delivery.type != EVENT_NONE ||
+	       nmi_is_deliverable(vcpu);
+}
+
 void event_commit(struct vcpu *vcpu)
 {
 	struct event_queue *q = &vcpu->events;

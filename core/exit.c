@@ -74,7 +74,11 @@ static enum verdict exit_unexpected(struct vcpu *vcpu)
 /* The guest takes it before the instruction that was to be stepped, which tries again behind it. */
 static enum verdict exit_intr(struct vcpu *vcpu)
 {
-	return vcpu->step.active ? exit_nmi(vcpu) : exit_unexpected(vcpu);
+	if (!vcpu->single.active)
+		return exit_unexpected(vcpu);
+	instruction_end(vcpu, false);
+	debug_event_pending(vcpu);
+	return VERDICT_RESUME;
 }
 
 /* The guest can take the NMI that waits for it. A step is given up, as for an NMI that arrives: it would wait for it.
@@ -83,8 +87,7 @@ static enum verdict exit_window(struct vcpu *vcpu)
 {
 	if (!vcpu->events.window)
 		return exit_unexpected(vcpu);
-	if (vcpu->step.active)
-		step_end(vcpu, false);
+	instruction_end(vcpu, false);
 	vcpu->work |= WORK_EVENT;
 	return VERDICT_RESUME;
 }
@@ -137,8 +140,7 @@ static bool events_wait_for_step(const struct vcpu *vcpu)
 {
 	const struct event_queue *q = &vcpu->events;
 
-	return vcpu->step.active && !vcpu->step.delivery && !q->shutdown && q->exception.type == EVENT_NONE &&
-	       q->delivery.type == EVENT_NONE;
+	return vcpu->single.active && !q->shutdown && q->exception.type == EVENT_NONE && q->delivery.type == EVENT_NONE;
 }
 
 void vcpu_skip_insn_slow(struct vcpu *vcpu)
@@ -153,8 +155,8 @@ int vcpu_work(struct vcpu *vcpu)
 {
 	if (vcpu->work & WORK_TRAP) {
 		vcpu->work &= ~WORK_TRAP;
-		if (vcpu->step.active)
-			step_end(vcpu, true);
+		if (vcpu->single.active)
+			instruction_end(vcpu, true);
 		else
 			event_queue_step_trap(vcpu);
 	}
@@ -167,8 +169,8 @@ int vcpu_work(struct vcpu *vcpu)
 	}
 	if (vcpu->work & (WORK_EVENT | WORK_DELIVERY) && !events_wait_for_step(vcpu)) {
 		/* no event of ours is delivered with the step's TF in its frame */
-		if (vcpu->step.active && !vcpu->step.delivery)
-			step_end(vcpu, false);
+		if (vcpu->single.active)
+			instruction_end(vcpu, false);
 		event_commit(vcpu);
 	}
 	return (vcpu->work & WORK_LEAVE) != 0;

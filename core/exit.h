@@ -37,6 +37,15 @@ enum verdict step_begin(struct vcpu *vcpu, enum step_show show, struct region *r
 /* Ends a step; completed: the instruction was carried out. */
 void step_end(struct vcpu *vcpu, bool completed);
 
+/*
+ * Makes the entry that delivers an event, or the next interrupt, end before the first instruction of its handler.
+ * Returns 0 or -ENOMEM.
+ */
+int step_arrive(struct vcpu *vcpu);
+
+/* Ends whatever is done with the instruction under way; completed: it was carried out. */
+void instruction_end(struct vcpu *vcpu, bool completed);
+
 /* Activates the view that is right now, after the base view changed. */
 void step_view_refresh(struct vcpu *vcpu);
 

@@ -6,22 +6,23 @@
  */
 #include <string.h>
 
+#include <undercroft/debug.h>
 #include <undercroft/errno.h>
 #include <undercroft/insn.h>
 #include <undercroft/log.h>
 #include <undercroft/platform.h>
 #include <undercroft/vcpu.h>
-#include <x86/dr.h>
-#include <x86/flags.h>
 
 #include "core/exit.h"
+#include "core/single.h"
 
 #define VECTOR_DB 1
 
-#define DR6_B_MASK   0x000fu
-#define ACCESS_LOOK  (ACCESS_READ | ACCESS_EXEC)
-#define ACCESS_ALL   (ACCESS_READ | ACCESS_WRITE | ACCESS_EXEC)
-#define PIECE_MAX    8
+#define ACCESS_LOOK (ACCESS_READ | ACCESS_EXEC)
+#define ACCESS_ALL  (ACCESS_READ | ACCESS_WRITE | ACCESS_EXEC)
+#define PIECE_MAX   8
+/* The page that an overlay has to show, if it shows none: real mode's memory, the same as in the base. */
+#define ARRIVE_PAGE  0x1000u
 #define DEFAULT_SIZE 4
 
 static void *page_at(struct vcpu *vcpu, paddr_t page)
@@ -135,6 +136,22 @@ static int view_aim(struct vcpu *vcpu)
 			      step->write ? ACCESS_ALL : ACCESS_LOOK, step->delivery);
 }
 
+int step_arrive(struct vcpu *vcpu)
+{
+	struct step_state *step = &vcpu->step;
+
+	step->gpa = step->shown = ARRIVE_PAGE;
+	step->show = STEP_THROUGH;
+	step->region = NULL;
+	step->write = step->delivery = true;
+	step->ones_written = false;
+	if (view_aim(vcpu))
+		return -ENOMEM;
+	step->active = true;
+	vcpu->backend->nested_activate(vcpu, &step->view);
+	return 0;
+}
+
 /* One more page of the same instruction, shown in the base until the step ends. */
 static int extra_show(struct vcpu *vcpu, gpa_t page, enum step_show show, bool write)
 {
@@ -201,7 +218,9 @@ enum verdict step_begin(struct vcpu *vcpu, enum step_show show, struct region *r
 	step->ones_written = step->write && show == STEP_ONES;
 	if (!step->delivery && insn_decode(vcpu, &insn))
 		insn = (struct insn){.flags = INSN_READS_MEMORY};
-	step->loads_flags = (insn.flags & INSN_LOADS_FLAGS) != 0;
+	/* what clears TF is not stepped, and needs nothing that is shown: it has been fetched */
+	if (insn.flags & INSN_INTERRUPT && !vcpu->single.active && single_interrupt(vcpu, &insn))
+		return VERDICT_RESUME;
 	switch (show) {
 	case STEP_REGION:
 		step->size = access_size(step, insn.memory_size);
@@ -223,40 +242,10 @@ enum verdict step_begin(struct vcpu *vcpu, enum step_show show, struct region *r
 		return VERDICT_FATAL;
 	step->active = true;
 	vcpu->backend->nested_activate(vcpu, &step->view);
-	if (!step->delivery) {
-		step->guest_tf = (vcpu->rflags & X86_FLAGS_TF) != 0;
-		step->dr6 = vcpu->backend->reg_get(vcpu, REG_DR6);
-		/* so that what the instruction hits can be told from what was there */
-		vcpu->backend->reg_set(vcpu, REG_DR6, step->dr6 & ~(uint64_t)(DR6_BS | DR6_B_MASK));
-		vcpu->backend->step(vcpu, true);
-	}
+	/* a debugger's step may have begun already */
+	if (!step->delivery && !vcpu->single.active)
+		single_begin(vcpu, &insn);
 	return VERDICT_RESUME;
-}
-
-/* The breakpoints an instruction hit. The CPU may also report matches of those that are not enabled. */
-static uint64_t breakpoints_hit(struct vcpu *vcpu)
-{
-	uint64_t dr6 = vcpu->backend->reg_get(vcpu, REG_DR6), dr7 = vcpu->backend->reg_get(vcpu, REG_DR7), hit = 0;
-
-	for (unsigned i = 0; i < 4; i++) {
-		if (dr7 >> (2 * i) & 3)
-			hit |= dr6 & 1ull << i;
-	}
-	return hit;
-}
-
-/* The traps that the instruction earned by itself: single step, and breakpoints that it hit. */
-static void guest_traps_deliver(struct vcpu *vcpu)
-{
-	struct step_state *step = &vcpu->step;
-	uint64_t hit = breakpoints_hit(vcpu);
-
-	vcpu->backend->reg_set(vcpu, REG_DR6,
-			       step->guest_tf || hit ? (step->dr6 & ~(uint64_t)DR6_B_MASK) | hit : step->dr6);
-	if (step->guest_tf)
-		event_queue_step_trap(vcpu);
-	else if (hit)
-		event_queue_exception(vcpu, VECTOR_DB, false, 0, 0);
 }
 
 /* The base as it was before the step. The tables are there, so this takes no memory. */
@@ -285,17 +274,8 @@ void step_end(struct vcpu *vcpu, bool completed)
 	extras_restore(vcpu);
 	vcpu->backend->nested_activate(vcpu, &vcpu->vm->base);
 	vcpu->work &= ~WORK_VIEW;
-	if (!step->delivery) {
-		vcpu->backend->step(vcpu, false);
-		if (!(completed && step->loads_flags)) {
-			vcpu->rflags &= ~(uint64_t)X86_FLAGS_TF;
-			vcpu->rflags |= step->guest_tf ? X86_FLAGS_TF : 0;
-		}
-		if (completed)
-			guest_traps_deliver(vcpu);
-		else
-			vcpu->backend->reg_set(vcpu, REG_DR6, step->dr6);
-	}
+	if (!step->delivery)
+		single_end(vcpu, completed);
 	if (step->ones_written)
 		memset(page_at(vcpu, step->ones), 0xff, PAGE_SIZE);
 	if (completed && step->write && step->show == STEP_REGION)
@@ -315,15 +295,22 @@ void step_view_refresh(struct vcpu *vcpu)
 	vcpu->backend->nested_activate(vcpu, &step->view);
 }
 
+void instruction_end(struct vcpu *vcpu, bool completed)
+{
+	if (vcpu->step.active)
+		step_end(vcpu, completed);
+	else if (vcpu->single.active)
+		single_end(vcpu, completed);
+}
+
 enum verdict exit_exception(struct vcpu *vcpu)
 {
 	vcpu->backend->decode_detail(vcpu);
-	if (vcpu->step.active && vcpu->detail.exception.vector == VECTOR_DB) {
-		step_end(vcpu, true);
+	if (vcpu->single.active && vcpu->detail.exception.vector == VECTOR_DB && single_is_trap(vcpu)) {
+		instruction_end(vcpu, true);
 		return VERDICT_RESUME;
 	}
-	if (vcpu->step.active)
-		step_end(vcpu, false);
+	instruction_end(vcpu, false);
 	event_queue_exception(vcpu, vcpu->detail.exception.vector, vcpu->detail.exception.has_error,
 			      vcpu->detail.exception.error, vcpu->detail.exception.address);
 	return VERDICT_RESUME;
@@ -337,11 +324,12 @@ enum verdict exit_nmi(struct vcpu *vcpu)
 {
 	bool is_ours = (vcpu->vm->caps & BACKEND_CAP_NMI_EXITS) != 0;
 
-	if (!vcpu->step.active && !is_ours)
+	if (!vcpu->step.active && !vcpu->single.active && !is_ours)
 		return VERDICT_FATAL;
-	if (vcpu->step.active)
-		step_end(vcpu, false);
+	instruction_end(vcpu, false);
 	if (is_ours)
 		event_queue_nmi(vcpu);
+	else
+		debug_event_pending(vcpu);
 	return VERDICT_RESUME;
 }

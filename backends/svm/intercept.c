@@ -51,7 +51,7 @@ int svm_intercept(struct vcpu *vcpu, enum intercept_kind kind, uint32_t argument
 			return -EINVAL;
 		bit_set((uint8_t *)&svm->saved_exceptions, argument, on);
 		/* while a step has all of them, it gives back what is asked for then */
-		if (!vcpu->step.active)
+		if (!vcpu->single.active)
 			svm->vmcb.intercept_exceptions = svm->saved_exceptions;
 		return 0;
 	case INTERCEPT_NMI:

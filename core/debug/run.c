@@ -38,14 +38,17 @@ void debug_stop_request(struct vcpu *vcpu, const struct stop *stop)
 void debug_resume(struct vcpu *vcpu)
 {
 	vcpu->debug->stopped = false;
+	vcpu->debug->go = GO_FREE;
 }
 
-int debug_step(struct vcpu *vcpu, uint64_t start, uint64_t end)
+void debug_step(struct vcpu *vcpu, uint64_t start, uint64_t end)
 {
-	(void)vcpu;
-	(void)start;
-	(void)end;
-	return -ENOTSUP;
+	struct debug *debug = vcpu->debug;
+
+	debug->stopped = false;
+	debug->go = GO_STEP;
+	debug->range_start = start;
+	debug->range_end = end;
 }
 
 void debug_release(struct vcpu *vcpu)
@@ -56,6 +59,8 @@ void debug_release(struct vcpu *vcpu)
 		return;
 	debug->request.kind = STOP_NONE;
 	debug->stopped = false;
+	/* a step that is under way ends by itself */
+	debug->go = GO_FREE;
 }
 
 int debug_break_add(struct vcpu *vcpu, const struct break_request *request)
@@ -72,15 +77,53 @@ int debug_break_remove(struct vcpu *vcpu, const struct break_request *request)
 	return -ENOENT;
 }
 
-void debug_work(struct vcpu *vcpu)
+/* One instruction is done: is there another one, or is that all? */
+static void instruction_done(struct vcpu *vcpu)
+{
+	const struct stop stop = {.kind = STOP_STEP};
+	struct debug *debug = vcpu->debug;
+
+	if (debug->go == GO_OVER)
+		debug->go = GO_FREE;
+	if (debug->go == GO_STEP && (vcpu->rip < debug->range_start || vcpu->rip >= debug->range_end))
+		debug_stop_request(vcpu, &stop);
+}
+
+static void serve(struct vcpu *vcpu)
 {
 	struct debug *debug = vcpu->debug;
 
-	vcpu->work &= ~WORK_STOP;
-	if (debug->request.kind == STOP_NONE)
-		return;
 	debug->stop = debug->request;
 	debug->request.kind = STOP_NONE;
+	debug->go = GO_FREE;
 	debug->stopped = true;
 	vcpu->vm->control->stopped(vcpu);
+}
+
+void debug_work(struct vcpu *vcpu)
+{
+	struct debug *debug = vcpu->debug;
+	int done;
+
+	do {
+		done = debug_step_settle(vcpu);
+		if (done > 0)
+			instruction_done(vcpu);
+		if (done >= 0 && debug->request.kind != STOP_NONE)
+			serve(vcpu);
+		if (done >= 0 && debug->go == GO_FREE) {
+			vcpu->work &= ~WORK_STOP;
+			return;
+		}
+		if (done < 0)
+			break;
+		done = debug_step_prepare(vcpu);
+		if (done) {
+			/* a range ends there: code may be nothing but these */
+			debug->range_end = debug->range_start;
+			instruction_done(vcpu);
+		}
+	} while (done && !(vcpu->work & WORK_LEAVE));
+	/* again behind the next exit */
+	vcpu->work |= WORK_STOP;
 }

@@ -60,10 +60,11 @@ void debug_resume(struct vcpu *vcpu);
 
 /*
  * The stopped guest executes one instruction, and goes on doing so while RIP is in [start, end) (equal: one instruction
- * alone), then stops (STOP_STEP). A breakpoint at the first instruction does not count. Returns 0, or -ENOTSUP with the
- * guest still stopped.
+ * alone), then stops (STOP_STEP). A breakpoint at the first instruction does not count. Interrupts wait meanwhile; an
+ * exception or an NMI is one step, to the first instruction of its handler. HLT ends at once, and what MOV SS and POP
+ * SS hold off comes with them: as with the CPU's own trap flag.
  */
-int debug_step(struct vcpu *vcpu, uint64_t start, uint64_t end);
+void debug_step(struct vcpu *vcpu, uint64_t start, uint64_t end);
 
 /* Everything armed goes, a stopped guest runs on. */
 void debug_release(struct vcpu *vcpu);
@@ -135,6 +136,9 @@ int debug_mem_read(struct vcpu *vcpu, const struct debug_space *space, uint64_t 
 		   unsigned flags, size_t *done);
 int debug_mem_write(struct vcpu *vcpu, const struct debug_space *space, uint64_t address, const void *buffer,
 		    size_t length, unsigned flags, size_t *done);
+
+/* A step was given up because the CPU delivers an interrupt or an NMI at the next entry. Core's own. */
+void debug_event_pending(struct vcpu *vcpu);
 
 /* Behind the work word, with WORK_STOP: serves what is due. Core's own. */
 void debug_work(struct vcpu *vcpu);

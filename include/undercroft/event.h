@@ -55,6 +55,9 @@ void event_queue_step_trap(struct vcpu *vcpu);
 /* Queues an NMI. NMIs do not add up: one can wait. */
 void event_queue_nmi(struct vcpu *vcpu);
 
+/* Would event_commit() hand something to the backend now? */
+bool event_is_due(struct vcpu *vcpu);
+
 /*
  * Hands the winning event to the backend, at most one per entry. Called behind the work word only. Priority: a shutdown
  * condition, which is handled as EXIT_SHUTDOWN, then an interrupted delivery or the exception that replaced it, then an

@@ -22,6 +22,9 @@
 #define INSN_LOADS_SS	   0x010u /* MOV SS, POP SS: blocks interrupts and traps for one instruction */
 #define INSN_READS_MEMORY  0x020u /* the stack counts as memory, and INVLPG, PREFETCH and the like as reads */
 #define INSN_WRITES_MEMORY 0x040u
+#define INSN_SYSTEM_CALL   0x080u /* SYSCALL, SYSRET */
+#define INSN_INTERRUPT	   0x100u /* INT n, INT1, INT3, INTO */
+#define INSN_HALT	   0x200u /* HLT */
 
 struct insn {
 	uint32_t flags;	      /* INSN_x */

@@ -46,21 +46,28 @@ struct step_extra {
 
 struct step_state {
 	bool active;
-	bool delivery;	  /* the access happened while an event was being delivered: there is no instruction to step */
-	bool guest_tf;	  /* RFLAGS.TF as the guest had it */
-	bool loads_flags; /* the instruction itself loads RFLAGS: keep the TF it loaded */
-	bool write;	  /* the page at gpa is written */
+	bool delivery; /* the access happened while an event was being delivered: there is no instruction to step */
+	bool write;    /* the page at gpa is written */
 	bool ones_written;
 	uint8_t show;	       /* enum step_show */
 	uint16_t size;	       /* of the access, for a region */
 	gpa_t gpa;	       /* of the access */
 	paddr_t shown;	       /* the page that is shown there */
 	struct region *region; /* STEP_REGION only */
-	uint64_t dr6;	       /* as the guest had it */
 	paddr_t ones, scratch; /* a page of all ones and one for regions; from the pool, for good */
 	struct step_extra extra[STEP_EXTRA_MAX];
 	unsigned extra_count;
 	struct nested_view view;
+};
+
+/* One instruction that runs with our trap flag, for a step of an access or for a debugger. */
+struct single_state {
+	bool active;
+	bool completed; /* the last one was carried out */
+	bool guest_tf;	/* RFLAGS.TF as the guest had it */
+	uint32_t flags; /* INSN_x of what TF is visible to */
+	uint64_t dr6;	/* as the guest had it */
+	uint64_t saved; /* SYSCALL: FMASK, SYSRET: R11, as the guest had it */
 };
 
 /*
@@ -93,6 +100,7 @@ struct vcpu {
 	struct exit_detail detail;
 	struct event_queue events;
 	struct step_state step;
+	struct single_state single;
 	struct debug *debug; /* NULL: nothing can stop the guest */
 	struct region apic;  /* watched while other CPUs are hidden */
 	const char *fatal;   /* why run() returned */

@@ -3,6 +3,7 @@
 #ifndef X86_DR_H
 #define X86_DR_H
 
+#define DR6_B  0x0000000fu
 #define DR6_BS 0x00004000u
 #define DR7_GD 0x00002000u
 

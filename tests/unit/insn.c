@@ -366,11 +366,17 @@ static void test_decode_flags_without_operands(void **state)
 		uint8_t length;
 		uint32_t flag;
 	} cases[] = {
-		{REAL16, "\xcf", 1, INSN_LOADS_FLAGS},	    {PROT32, "\xcf", 1, INSN_LOADS_FLAGS},
-		{LONG64, "\x48\xcf", 2, INSN_LOADS_FLAGS},  {LONG64, "\x48\x0f\x07", 3, INSN_LOADS_FLAGS},
-		{REAL16, "\x0f\xaa", 2, INSN_LOADS_FLAGS},  {REAL16, "\xcd\x15", 2, INSN_STORES_FLAGS},
-		{PROT32, "\xcc", 1, INSN_STORES_FLAGS},	    {PROT32, "\xce", 1, INSN_STORES_FLAGS},
-		{LONG64, "\x0f\x05", 2, INSN_STORES_FLAGS}, {PROT32, "\x17", 1, INSN_LOADS_SS},
+		{REAL16, "\xcf", 1, INSN_LOADS_FLAGS},
+		{PROT32, "\xcf", 1, INSN_LOADS_FLAGS},
+		{LONG64, "\x48\xcf", 2, INSN_LOADS_FLAGS},
+		{LONG64, "\x48\x0f\x07", 3, INSN_LOADS_FLAGS | INSN_SYSTEM_CALL},
+		{REAL16, "\x0f\xaa", 2, INSN_LOADS_FLAGS},
+		{REAL16, "\xcd\x15", 2, INSN_STORES_FLAGS | INSN_INTERRUPT},
+		{PROT32, "\xcc", 1, INSN_STORES_FLAGS | INSN_INTERRUPT},
+		{PROT32, "\xce", 1, INSN_STORES_FLAGS | INSN_INTERRUPT},
+		{PROT32, "\xf4", 1, INSN_HALT},
+		{LONG64, "\x0f\x05", 2, INSN_STORES_FLAGS | INSN_SYSTEM_CALL},
+		{PROT32, "\x17", 1, INSN_LOADS_SS},
 		{PROT32, "\x0f\xb2\x07", 3, INSN_LOADS_SS},
 	};
 

@@ -813,7 +813,7 @@ static void test_step(void **state)
 	vcpu->rflags = X86_FLAGS_FIXED;
 	vmcb->v_intr = 0x105;
 	assert_int_equal(ops->intercept(vcpu, INTERCEPT_EXCEPTION, 14, true), 0);
-	vcpu->step.active = true;
+	vcpu->single.active = true;
 	ops->step(vcpu, true);
 	assert_int_equal(vcpu->rflags, X86_FLAGS_FIXED | X86_FLAGS_TF);
 	assert_int_equal(vmcb->intercept_exceptions, 0xffffffff);
@@ -823,7 +823,7 @@ static void test_step(void **state)
 	assert_int_equal(ops->intercept(vcpu, INTERCEPT_EXCEPTION, 3, true), 0);
 	assert_int_equal(ops->intercept(vcpu, INTERCEPT_EXCEPTION, 14, false), 0);
 	assert_int_equal(vmcb->intercept_exceptions, 0xffffffff);
-	vcpu->step.active = false;
+	vcpu->single.active = false;
 	ops->step(vcpu, false);
 	assert_int_equal(vmcb->intercept_exceptions, 1u << 3);
 	assert_int_equal(vmcb->intercept_1, intercepts);

@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * One instruction with our trap flag. Must not know what it is stepped for.
+ *
+ * The trap behind most instructions is decided by TF as it was before them, behind SYSCALL and SYSRET by TF as it is
+ * afterwards; INT n and its like clear TF. SDM vol. 3, "Single-Step Exception Condition" (17.3.1.4); APM vol. 2,
+ * "Single Stepping" (13.1.4).
+ */
+#include <undercroft/mem.h>
+#include <x86/cr.h>
+#include <x86/dr.h>
+#include <x86/flags.h>
+
+#include "core/single.h"
+
+#define VECTOR_DB 1
+#define VECTOR_BP 3
+#define VECTOR_OF 4
+
+#define OPCODE_INT  0xcd
+#define OPCODE_INT1 0xf1
+#define OPCODE_INT3 0xcc
+#define OPCODE_INTO 0xce
+
+#define TF ((uint64_t)X86_FLAGS_TF)
+
+#define IS(insn_flags, bits) (((insn_flags) & (bits)) == (bits))
+
+void single_begin(struct vcpu *vcpu, const struct insn *insn)
+{
+	const struct backend_ops *backend = vcpu->backend;
+	struct single_state *single = &vcpu->single;
+
+	single->flags = insn ? insn->flags : 0;
+	single->guest_tf = (vcpu->rflags & TF) != 0;
+	single->dr6 = backend->reg_get(vcpu, REG_DR6);
+	/* so that what the instruction hits can be told from what was there */
+	backend->reg_set(vcpu, REG_DR6, single->dr6 & ~(uint64_t)(DR6_BS | DR6_B));
+	/* the ones that come here interrupt nothing */
+	if (single->flags & INSN_INTERRUPT)
+		single->flags = 0;
+	/* outside of long mode, these two leave TF alone and store it nowhere */
+	if (!(backend->reg_get(vcpu, REG_EFER) & EFER_LMA))
+		single->flags &= ~INSN_SYSTEM_CALL;
+	if (IS(single->flags, INSN_SYSTEM_CALL | INSN_STORES_FLAGS)) {
+		single->saved = backend->reg_get(vcpu, REG_FMASK);
+		backend->reg_set(vcpu, REG_FMASK, single->saved & ~TF);
+	} else if (single->flags & INSN_SYSTEM_CALL) {
+		single->saved = vcpu->gpr[GPR_R11];
+		vcpu->gpr[GPR_R11] |= TF;
+	}
+	single->active = true;
+	backend->step(vcpu, true);
+}
+
+static void tf_set(uint64_t *value, bool on)
+{
+	*value = (*value & ~TF) | (on ? TF : 0);
+}
+
+/* Our TF in what PUSHF pushed. Memory that is not ours to write keeps it: a stack in a device. */
+static void pushed_tf_clear(struct vcpu *vcpu)
+{
+	struct segment ss;
+	struct mem_fault fault;
+	uint64_t at = vcpu->gpr[GPR_RSP];
+	uint8_t second;
+	gva_t linear;
+
+	vcpu->backend->seg_get(vcpu, SEG_SS, &ss);
+	if (!(vcpu->code_flags & SEG_ATTR_L) && !(ss.attributes & SEG_ATTR_DB))
+		at &= 0xffff;
+	if (mem_linear(vcpu, SEG_SS, at + 1, 1, ACCESS_WRITE, &linear, &fault) ||
+	    mem_read(vcpu, linear, &second, 1, ACCESS_READ, &fault))
+		return;
+	second &= (uint8_t) ~(TF >> 8);
+	(void)mem_write(vcpu, linear, &second, 1, &fault);
+}
+
+/* TF and its copies behind the instruction. Returns whether the guest's own TF earns a trap. */
+static bool flags_settle(struct vcpu *vcpu, bool completed)
+{
+	struct single_state *single = &vcpu->single;
+	bool trap = completed && single->guest_tf;
+
+	if (IS(single->flags, INSN_SYSTEM_CALL | INSN_STORES_FLAGS)) {
+		vcpu->backend->reg_set(vcpu, REG_FMASK, single->saved);
+		tf_set(&vcpu->rflags, single->guest_tf && !(completed && single->saved & TF));
+		if (completed)
+			tf_set(&vcpu->gpr[GPR_R11], single->guest_tf);
+		return completed && vcpu->rflags & TF;
+	}
+	if (single->flags & INSN_SYSTEM_CALL) {
+		vcpu->gpr[GPR_R11] = single->saved;
+		tf_set(&vcpu->rflags, completed ? (single->saved & TF) != 0 : single->guest_tf);
+		return completed && vcpu->rflags & TF;
+	}
+	if (!completed || !(single->flags & INSN_LOADS_FLAGS))
+		tf_set(&vcpu->rflags, single->guest_tf);
+	if (completed && single->flags & INSN_STORES_FLAGS && !single->guest_tf)
+		pushed_tf_clear(vcpu);
+	return trap;
+}
+
+/* The breakpoints an instruction hit. The CPU may also report matches of those that are not enabled. */
+static uint64_t breakpoints_hit(struct vcpu *vcpu)
+{
+	uint64_t dr6 = vcpu->backend->reg_get(vcpu, REG_DR6), dr7 = vcpu->backend->reg_get(vcpu, REG_DR7), hit = 0;
+
+	for (unsigned i = 0; i < 4; i++) {
+		if (dr7 >> (2 * i) & 3)
+			hit |= dr6 & 1ull << i;
+	}
+	return hit;
+}
+
+bool single_is_trap(struct vcpu *vcpu)
+{
+	return vcpu->backend->reg_get(vcpu, REG_DR6) & DR6_BS || !breakpoints_hit(vcpu);
+}
+
+void single_end(struct vcpu *vcpu, bool completed)
+{
+	struct single_state *single = &vcpu->single;
+	uint64_t hit = breakpoints_hit(vcpu);
+	bool trap;
+
+	single->active = false;
+	single->completed = completed;
+	vcpu->backend->step(vcpu, false);
+	trap = flags_settle(vcpu, completed);
+	vcpu->backend->reg_set(vcpu, REG_DR6, trap || hit ? (single->dr6 & ~(uint64_t)DR6_B) | hit : single->dr6);
+	if (!completed)
+		return;
+	if (trap)
+		event_queue_step_trap(vcpu);
+	else if (hit)
+		event_queue_exception(vcpu, VECTOR_DB, false, 0, 0);
+}
+
+/* SDM vol. 3, "Software Interrupt Handling Methods While in Virtual-8086 Mode" (20.3.3) */
+static bool interrupt_is_sensitive(const struct vcpu *vcpu)
+{
+	return vcpu->rflags & X86_FLAGS_VM && (vcpu->rflags & X86_FLAGS_IOPL) != X86_FLAGS_IOPL;
+}
+
+bool single_interrupt(struct vcpu *vcpu, const struct insn *insn)
+{
+	struct event event = {.type = EVENT_SOFT_EXCEPT, .length = insn->length};
+
+	if (insn->length >= 2 && insn->bytes[insn->length - 2] == OPCODE_INT) {
+		if (interrupt_is_sensitive(vcpu))
+			return false;
+		event.type = EVENT_SOFT_INTR;
+		event.vector = insn->bytes[insn->length - 1];
+	} else {
+		switch (insn->bytes[insn->length - 1]) {
+		case OPCODE_INT1:
+			event.vector = VECTOR_DB;
+			break;
+		case OPCODE_INTO:
+			if (!(vcpu->rflags & X86_FLAGS_OF))
+				return false;
+			event.vector = VECTOR_OF;
+			break;
+		case OPCODE_INT3:
+		default:
+			event.vector = VECTOR_BP;
+			break;
+		}
+	}
+	vcpu->events.delivery = event;
+	vcpu->work |= WORK_EVENT | WORK_DELIVERY;
+	return true;
+}
