@@ -51,30 +51,26 @@ log: {log}
 SLOTS = ["ata0-master", "ata0-slave", "ata1-master", "ata1-slave"]
 
 
-class Log:
-    """The emulator's log, read through a pipe while it is written."""
+class Pipe:
+    """The reading end of a named pipe that the emulator writes to."""
 
     def __init__(self, path):
         os.mkfifo(path)
         self.fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         # A writer of our own: the pipe has no end until the emulator has opened it.
-        self.writer = os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        self.rest = b""
-        self.closed = False
+        self.writer = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+        self.data = b""
 
-    def fileno(self):
-        return self.fd
-
-    def lines(self):
+    def read(self):
         while True:
             try:
                 data = os.read(self.fd, 65536)
             except BlockingIOError:
-                break
-            if not data:
-                break
-            self.rest += data
-        *lines, self.rest = self.rest.split(b"\n")
+                return self.data
+            self.data += data
+
+    def lines(self):
+        *lines, self.data = self.read().split(b"\n")
         return lines
 
 
@@ -88,7 +84,6 @@ class Bochs:
         self.monitor = None
         self.process = None
         self.resets = 0
-        self.position = 0  # in what the debugger said
         self._refuse()
 
     def _refuse(self):
@@ -169,15 +164,15 @@ class Bochs:
             self.listeners.append(listener)
             ports.append(f"socket-client, dev=127.0.0.1:{listener.getsockname()[1]}")
         ports += [None] * (3 - len(ports))
-        self.log = Log(self.folder / "log")
+        self.log = Pipe(self.folder / "log")
+        self.debugger = Pipe(self.folder / "debugger")
         configuration = self.folder / "bochsrc"
         configuration.write_text(self.configuration(*ports, self.folder / "log"))
-        self.said = open(self.folder / "debugger", "w+b")
         return [self.program, "-q", "-unlock", "-f", str(configuration)]
 
     def streams(self):
         """What the emulator's standard input and output are."""
-        return {"stdin": subprocess.PIPE, "stdout": self.said}
+        return {"stdin": subprocess.PIPE, "stdout": self.debugger.writer}
 
     def connect(self, process, died):
         self.process = process
@@ -195,7 +190,9 @@ class Bochs:
                     if time.monotonic() > deadline:
                         raise common.Failure(f"the emulator did not connect within {ANSWER_SECONDS} s") from None
             listener.close()
-        self.monitor = self.log
+        self.monitor = select.epoll()
+        self.monitor.register(self.log.fd, select.EPOLLIN)
+        self.monitor.register(self.debugger.fd, select.EPOLLIN)
         self._wait_prompt()
         self._continue()
         self.com3 = connections[2] if self.options.control else None
@@ -217,6 +214,9 @@ class Bochs:
                 happened.append(("off", "ACPI"))
             elif match := BROKEN_LINE.search(line):
                 happened.append(("said", match[0].decode(errors="replace").strip()))
+        # Its debugger stops the machine at a triple fault, too, before the reset that follows.
+        if PROMPT.search(self.debugger.read()):
+            self._continue()
         return happened
 
     def memory(self, address, size):
@@ -238,7 +238,7 @@ class Bochs:
         self.continued = time.monotonic()
 
     def _type(self, text):
-        self.position = os.path.getsize(self.folder / "debugger")
+        self.debugger.data = b""
         try:
             self.process.stdin.write(text.encode() + b"\n")
             self.process.stdin.flush()
@@ -248,16 +248,11 @@ class Bochs:
     def _wait_prompt(self):
         """What the debugger said since the last command, up to its prompt."""
         deadline = time.monotonic() + ANSWER_SECONDS
-        while True:
-            with open(self.folder / "debugger", "rb") as said:
-                said.seek(self.position)
-                data = said.read()
-            if PROMPT.search(data):
-                self.position += len(data)
-                return data
+        while not PROMPT.search(self.debugger.read()):
             if time.monotonic() > deadline or self.process.poll() is not None:
                 raise common.Failure(f"the emulator's debugger was silent for {ANSWER_SECONDS} s")
-            select.select([], [], [], 0.02)
+            select.select([self.debugger.fd], [], [], 0.1)  # how soon the emulator's end is noticed
+        return self.debugger.data
 
     def reset(self):
         raise common.Failure(f"{self.name} cannot be reset from outside")

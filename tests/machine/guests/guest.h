@@ -18,6 +18,9 @@ void guest_main(void);
 /* The serial port, and numbers in it: %s, %u (decimal), %x (hexadecimal), %q (hexadecimal, 64 bits). */
 void print(const char *format, ...);
 
+/* Waits until all of it has left the port: a reset would lose the last characters. */
+void print_drain(void);
+
 /*
  * Prints "mark NAME" and waits until something is typed: meanwhile the exits so far are counted from outside. A guest
  * of the conformance suite begins each topic with one.

@@ -13,6 +13,7 @@
 #define UART_LSR      5
 #define UART_LSR_DR   0x01
 #define UART_LSR_THRE 0x20
+#define UART_LSR_TEMT 0x40
 
 #define MULTIBOOT_INFO_MMAP 0x40
 
@@ -96,6 +97,12 @@ static void put(char c)
 	while (!(in8(COM1 + UART_LSR) & UART_LSR_THRE))
 		;
 	out8(COM1, (uint8_t)c);
+}
+
+void print_drain(void)
+{
+	while (!(in8(COM1 + UART_LSR) & UART_LSR_TEMT))
+		;
 }
 
 static void put_number(uint32_t value, uint32_t base)

@@ -10,6 +10,7 @@
 
 void guest_main(void)
 {
+	print_drain();
 	while (in8(KBC_COMMAND) & KBC_INPUT_FULL)
 		;
 	out8(KBC_COMMAND, KBC_PULSE_RESET);

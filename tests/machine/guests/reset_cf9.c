@@ -10,6 +10,7 @@
 
 void guest_main(void)
 {
+	print_drain();
 	out8(RESET_CONTROL, RESET_CONTROL_HARD);
 	out8(RESET_CONTROL, RESET_CONTROL_HARD | RESET_CONTROL_NOW);
 	for (;;)

@@ -8,5 +8,6 @@ void guest_main(void)
 {
 	struct descriptor_table none = {0};
 
+	print_drain();
 	__asm__ volatile("lidt %0\n\tud2" : : "m"(none));
 }
