@@ -128,7 +128,7 @@ WARNINGS := -Wall -Wextra -Werror -Wshadow -Wconversion -Wmissing-prototypes -Ws
 CPPFLAGS := -Iinclude -I. -I$(O)/include -include $(AUTOHEADER)
 COMMON   := -std=gnu11 -g -ffreestanding -fno-delete-null-pointer-checks -fno-stack-protector -fcf-protection=none \
 	    -fno-asynchronous-unwind-tables -fno-common -fvisibility=hidden -mgeneral-regs-only -isystem boot/metal/include \
-	    -ffile-prefix-map=$(CURDIR)/=
+	    -ffunction-sections -fdata-sections -ffile-prefix-map=$(CURDIR)/=
 ifneq ($(findstring clang,$(CC)),)
 COMMON += -Wno-unused-command-line-argument
 else
@@ -139,10 +139,11 @@ CFLAGS_loader := $(COMMON) -m32 -march=i686 -Os -fno-pic -DTIER_LOADER=1
 CFLAGS_setup  := $(COMMON) -m64 -mno-red-zone -Os -fno-pic -mcmodel=small -DTIER_SETUP=1
 CFLAGS_vmm    := $(COMMON) -m64 -mno-red-zone -O2 -fpie -DTIER_VMM=1
 # GRUB loads the symbols of a multiboot image, too
-LDFLAGS_loader := -m elf_i386 -static -nostdlib -s -z noexecstack --no-warn-rwx-segments
-LDFLAGS_setup  := -m elf_x86_64 -static -nostdlib -z noexecstack -z max-page-size=4096 --no-warn-rwx-segments
-LDFLAGS_vmm    := -m elf_x86_64 -pie --no-dynamic-linker -nostdlib -z noexecstack -z norelro -z text -z max-page-size=4096 \
-		  --no-warn-rwx-segments --hash-style=sysv --build-id=none
+LDFLAGS_loader := -m elf_i386 --gc-sections -static -nostdlib -s -z noexecstack --no-warn-rwx-segments
+LDFLAGS_setup  := -m elf_x86_64 --gc-sections -static -nostdlib -z noexecstack -z max-page-size=4096 \
+		  --no-warn-rwx-segments
+LDFLAGS_vmm    := -m elf_x86_64 --gc-sections -pie --no-dynamic-linker -nostdlib -z noexecstack -z norelro -z text \
+		  -z max-page-size=4096 --no-warn-rwx-segments --hash-style=sysv --build-id=none
 
 # rewritten when another compiler is asked for: one build directory never mixes two
 COMPILER := $(O)/compiler
