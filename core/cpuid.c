@@ -68,6 +68,17 @@ static __attribute__((noinline)) enum verdict features_of_cr4(struct vcpu *vcpu,
 	return topology(vcpu, leaf);
 }
 
+/* What the CPU executes, but not in a guest. */
+static void hide_instructions(struct vcpu *vcpu, uint32_t leaf, uint32_t subleaf)
+{
+	for (unsigned i = 0; i < vcpu->vm->cpuid_hidden_count; i++) {
+		const struct cpuid_hidden *hidden = &vcpu->vm->cpuid_hidden[i];
+
+		if (hidden->leaf == leaf && (hidden->subleaf == CPUID_ANY_SUBLEAF || hidden->subleaf == subleaf))
+			vcpu->gpr[hidden->gpr] &= ~(uint64_t)hidden->bits;
+	}
+}
+
 /*
  * What of a leaf's answer the guest gets to see; edits it where it stands, in the guest's registers. Kept out of line:
  * most leaves do not come here.
@@ -76,6 +87,8 @@ static __attribute__((noinline)) enum verdict filter(struct vcpu *vcpu, uint32_t
 {
 	uint64_t *gpr = vcpu->gpr;
 
+	if (vcpu->vm->cpuid_hidden_count)
+		hide_instructions(vcpu, leaf, subleaf);
 	switch (leaf) {
 	case CPUID_FEATURES:
 		gpr[GPR_RCX] &= ~(uint64_t)(CPUID_1_ECX_VMX | CPUID_1_ECX_SMX | CPUID_1_ECX_OSXSAVE);
@@ -105,10 +118,10 @@ static __attribute__((noinline)) enum verdict filter(struct vcpu *vcpu, uint32_t
 
 /* The leaves that filter() looks at lie in two short runs; everything else goes through as it is. */
 #define FILTERED(leaf) (1ull << ((leaf)&63u))
-#define FILTERED_ANY                                                                                                \
-	(FILTERED(CPUID_FEATURES) | FILTERED(CPUID_CACHE) | FILTERED(CPUID_STRUCTURED) | FILTERED(CPUID_TOPOLOGY) | \
-	 FILTERED(CPUID_TOPOLOGY_V2) | FILTERED(CPUID_EXT_FEATURES) | FILTERED(CPUID_SIZES) | FILTERED(CPUID_SVM) | \
-	 FILTERED(CPUID_CACHE_AMD) | FILTERED(CPUID_NODE_AMD) | FILTERED(CPUID_ENCRYPTION) |                        \
+#define FILTERED_ANY                                                                                                  \
+	(FILTERED(CPUID_FEATURES) | FILTERED(CPUID_CACHE) | FILTERED(CPUID_STRUCTURED) | FILTERED(CPUID_TOPOLOGY) |   \
+	 FILTERED(CPUID_XSAVE) | FILTERED(CPUID_TOPOLOGY_V2) | FILTERED(CPUID_EXT_FEATURES) | FILTERED(CPUID_SIZES) | \
+	 FILTERED(CPUID_SVM) | FILTERED(CPUID_CACHE_AMD) | FILTERED(CPUID_NODE_AMD) | FILTERED(CPUID_ENCRYPTION) |    \
 	 FILTERED(CPUID_TOPOLOGY_AMD))
 
 static inline bool is_filtered(uint32_t leaf)

@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Arbitration of what the guest gets next: exceptions raised for it, deliveries that an exit interrupted, NMIs.
+ * Arbitration of what the guest gets next: exceptions raised for it, deliveries that an exit interrupted, machine
+ * checks, NMIs.
  * Must not know how a vendor encodes an injection.
  */
 #include <undercroft/event.h>
 
+#include <undercroft/log.h>
+#include <undercroft/platform.h>
 #include <undercroft/vcpu.h>
 #include <x86/cr.h>
 #include <x86/dr.h>
+#include <x86/msr.h>
 
 /* APM vol. 2, "Vectors" (8.2) */
 enum {
@@ -20,6 +24,7 @@ enum {
 	VECTOR_SS = 12,
 	VECTOR_GP = 13,
 	VECTOR_PF = 14,
+	VECTOR_MC = 18,
 	VECTOR_CP = 21,
 };
 
@@ -120,34 +125,97 @@ void event_queue_step_trap(struct vcpu *vcpu)
 
 void event_queue_nmi(struct vcpu *vcpu)
 {
-	vcpu->events.nmi = true;
+	bool second = (vcpu->vm->caps & BACKEND_CAP_NMI_EXITS) && !vcpu->backend->reg_get(vcpu, REG_NMI_BLOCKED);
+
+	if (vcpu->events.nmi < (second ? 2 : 1))
+		vcpu->events.nmi++;
 	vcpu->work |= WORK_EVENT;
 }
 
-/* Sees to it that a waiting NMI is tried again, and that nothing exits for one that does not wait any more. */
-static void nmi_window_update(struct vcpu *vcpu)
+void event_queue_machine_check(struct vcpu *vcpu)
+{
+	if (vcpu->backend->reg_get(vcpu, REG_CR4) & CR4_MCE) {
+		vcpu->events.machine_check = true;
+	} else {
+		log_printf(vcpu->vm->log, "undercroft: the guest takes no machine checks (CR4.MCE)\n");
+		vcpu->events.shutdown = true;
+	}
+	vcpu->work |= WORK_EVENT;
+}
+
+static void window_open(struct vcpu *vcpu)
+{
+	if (!vcpu->events.window && (vcpu->vm->caps & BACKEND_CAP_NMI_EXITS))
+		vcpu->events.window = intercept_arm(vcpu, &event_owner, INTERCEPT_NMI_WINDOW, 0) == 0;
+}
+
+/* Sees to it that what waits is tried again, and that nothing exits when nothing waits any more. */
+static void window_update(struct vcpu *vcpu)
 {
 	struct event_queue *q = &vcpu->events;
 
-	if (!q->nmi && q->window) {
+	if (q->nmi || q->machine_check) {
+		window_open(vcpu);
+		if (!q->window)
+			vcpu->work |= WORK_EVENT;
+	} else if (q->window) {
 		(void)intercept_disarm(vcpu, &event_owner, INTERCEPT_NMI_WINDOW, 0);
 		q->window = false;
 	}
-	if (q->nmi && !q->window && (vcpu->vm->caps & BACKEND_CAP_NMI_EXITS))
-		q->window = intercept_arm(vcpu, &event_owner, INTERCEPT_NMI_WINDOW, 0) == 0;
-	if (q->nmi && !q->window)
-		vcpu->work |= WORK_EVENT;
+}
+
+static void kick(struct vcpu *vcpu)
+{
+	if (vcpu->backend->kick)
+		vcpu->backend->kick(vcpu);
+}
+
+/* The work word is not touched here: the interrupted code may be about to write what it has read of it. */
+void event_nmi_arrived(struct vcpu *vcpu)
+{
+	(void)__atomic_add_fetch(&vcpu->arrived.nmi, 1, __ATOMIC_RELAXED);
+	kick(vcpu);
+}
+
+bool event_machine_check_arrived(struct vcpu *vcpu)
+{
+	struct platform *platform = vcpu->vm->platform;
+	uint64_t status;
+
+	if (platform->ops->msr_read(platform, MSR_MCG_STATUS, &status) || !(status & MCG_STATUS_RIPV))
+		return false;
+	(void)__atomic_add_fetch(&vcpu->arrived.machine_check, 1, __ATOMIC_RELAXED);
+	kick(vcpu);
+	return true;
+}
+
+bool event_arrivals_collect(struct vcpu *vcpu)
+{
+	uint32_t nmis = __atomic_exchange_n(&vcpu->arrived.nmi, 0, __ATOMIC_RELAXED);
+	uint32_t checks = __atomic_exchange_n(&vcpu->arrived.machine_check, 0, __ATOMIC_RELAXED);
+
+	if (!nmis && !checks)
+		return false;
+	for (uint32_t i = 0; i < nmis && i < 2; i++)
+		event_queue_nmi(vcpu);
+	if (checks) {
+		log_printf(vcpu->vm->log,
+			   "undercroft: a machine check while the hypervisor ran is given to the guest\n");
+		event_queue_machine_check(vcpu);
+	}
+	window_open(vcpu);
+	return true;
 }
 
 /* The guest would have met its third fault: what a real one does in hardware. */
 static void commit_shutdown(struct vcpu *vcpu)
 {
 	vcpu->events = (struct event_queue){.window = vcpu->events.window};
-	nmi_window_update(vcpu);
+	window_update(vcpu);
 	vcpu->exit.kind = EXIT_SHUTDOWN;
 	vcpu->exit.length = 0;
 	if (vcpu->slot[EXIT_SHUTDOWN](vcpu) != VERDICT_RESUME)
-		vcpu_fatal(vcpu, "guest shutdown: a fault while a double fault was delivered");
+		vcpu_fatal(vcpu, "the guest's CPU shut down");
 }
 
 /* SDM vol. 3, "Masking Exceptions and Interrupts When Switching Stacks" (6.8.3): MOV SS holds NMIs off, too */
@@ -187,17 +255,22 @@ void event_commit(struct vcpu *vcpu)
 		/* CR2 was loaded when the delivery began. */
 		if (next.type == EVENT_EXCEPTION && next.vector == VECTOR_PF)
 			next.address = vcpu->backend->reg_get(vcpu, REG_CR2);
-		/* it blocks NMIs already, which would keep it from being delivered again. SDM vol. 3, "NMI-Window
-		 * Exiting and Virtual-NMI Blocking" (26.7.6) */
+		/*
+		 * It blocks NMIs already, and an entry that delivers one while they are blocked fails. SDM vol. 3,
+		 * "Checks on Guest Non-Register State" (26.3.1.5)
+		 */
 		if (next.type == EVENT_NMI)
 			vcpu->backend->reg_set(vcpu, REG_NMI_BLOCKED, 0);
 		q->delivery.type = EVENT_NONE;
+	} else if (q->machine_check) {
+		next = (struct event){.type = EVENT_EXCEPTION, .vector = VECTOR_MC};
+		q->machine_check = false;
 	} else if (nmi_is_deliverable(vcpu)) {
 		next = (struct event){.type = EVENT_NMI, .vector = 2};
-		q->nmi = false;
+		q->nmi--;
 	}
 
 	if (next.type != EVENT_NONE)
 		vcpu->backend->inject(vcpu, &next);
-	nmi_window_update(vcpu);
+	window_update(vcpu);
 }

@@ -81,14 +81,28 @@ static enum verdict exit_intr(struct vcpu *vcpu)
 	return VERDICT_RESUME;
 }
 
-/* The guest can take the NMI that waits for it. A step is given up, as for an NMI that arrives: it would wait for it.
- */
+/* The guest can take what waits for it. A step is given up, as for an NMI that arrives: it would wait for it. */
 static enum verdict exit_window(struct vcpu *vcpu)
 {
-	if (!vcpu->events.window)
+	if (!event_arrivals_collect(vcpu) && !vcpu->events.window)
 		return exit_unexpected(vcpu);
 	instruction_end(vcpu, false);
 	vcpu->work |= WORK_EVENT;
+	return VERDICT_RESUME;
+}
+
+static enum verdict exit_machine_check(struct vcpu *vcpu)
+{
+	log_printf(vcpu->vm->log, "undercroft: a machine check on the way into the guest is given to it\n");
+	instruction_end(vcpu, false);
+	event_queue_machine_check(vcpu);
+	return VERDICT_RESUME;
+}
+
+/* Whoever set the timer hooks this. */
+static enum verdict exit_timer(struct vcpu *vcpu)
+{
+	(void)vcpu;
 	return VERDICT_RESUME;
 }
 
@@ -109,6 +123,8 @@ const exit_handler_fn exit_defaults[EXIT_KIND_COUNT] = {
 	[EXIT_CR] = exit_cr,
 	[EXIT_XSETBV] = exit_xsetbv,
 	[EXIT_INIT] = exit_init,
+	[EXIT_TIMER] = exit_timer,
+	[EXIT_MACHINE_CHECK] = exit_machine_check,
 	[EXIT_UNKNOWN] = exit_unexpected,
 };
 
@@ -140,7 +156,8 @@ static bool events_wait_for_step(const struct vcpu *vcpu)
 {
 	const struct event_queue *q = &vcpu->events;
 
-	return vcpu->single.active && !q->shutdown && q->exception.type == EVENT_NONE && q->delivery.type == EVENT_NONE;
+	return vcpu->single.active && !q->shutdown && !q->machine_check && q->exception.type == EVENT_NONE &&
+	       q->delivery.type == EVENT_NONE;
 }
 
 void vcpu_skip_insn_slow(struct vcpu *vcpu)

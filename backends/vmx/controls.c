@@ -32,16 +32,19 @@ uint32_t vmx_control_adjust(uint64_t capability, uint32_t required, uint32_t opt
 
 /*
  * The pass-through controls are optional: an instruction whose control is off is #UD in the guest, so each that the CPU
- * has is on. Those that the CPU lacks, it lacks with the instruction. SDM vol. 3, "Secondary Processor-Based
- * VM-Execution Controls" (24.6.2), table 24-7
+ * has is on, and the others are taken out of the guest's CPUID (vmx_cpuid_hidden). Those in "now and then" are turned
+ * on for a while only. SDM vol. 3, "Secondary Processor-Based VM-Execution Controls" (24.6.2), table 24-7
  */
 static const struct {
-	uint32_t msr, required, optional;
+	uint32_t msr, required, now_and_then, optional;
 } fields[VMX_CONTROL_COUNT] = {
-	[VMX_CONTROL_PIN] = {.msr = MSR_VMX_TRUE_PIN, .optional = 0},
+	[VMX_CONTROL_PIN] = {.msr = MSR_VMX_TRUE_PIN,
+			     .required = VMCS_PIN_NMI_EXITING | VMCS_PIN_VIRTUAL_NMIS,
+			     .now_and_then = VMCS_PIN_INTR_EXITING},
 	[VMX_CONTROL_PROCESSOR] = {.msr = MSR_VMX_TRUE_PROC,
 				   .required = VMCS_PROCESSOR_IO_BITMAPS | VMCS_PROCESSOR_MSR_BITMAPS |
-					       VMCS_PROCESSOR_SECONDARY},
+					       VMCS_PROCESSOR_SECONDARY,
+				   .now_and_then = VMCS_PROCESSOR_NMI_WINDOW},
 	[VMX_CONTROL_SECONDARY] = {.msr = MSR_VMX_SECONDARY,
 				   .required =
 					   VMCS_SECONDARY_EPT | VMCS_SECONDARY_UNRESTRICTED_GUEST | VMCS_SECONDARY_VPID,
@@ -67,6 +70,8 @@ static const struct {
 	{VMX_CONTROL_PROCESSOR, VMCS_PROCESSOR_SECONDARY, "The CPU has VMX (VT-x) without secondary controls."},
 	{VMX_CONTROL_PROCESSOR, VMCS_PROCESSOR_IO_BITMAPS, "The CPU has VMX (VT-x) without I/O bitmaps."},
 	{VMX_CONTROL_PROCESSOR, VMCS_PROCESSOR_MSR_BITMAPS, "The CPU has VMX (VT-x) without MSR bitmaps."},
+	{VMX_CONTROL_PIN, ~0u, "The CPU has VMX (VT-x) without NMI exiting or virtual NMIs."},
+	{VMX_CONTROL_PROCESSOR, VMCS_PROCESSOR_NMI_WINDOW, "The CPU has VMX (VT-x) without NMI-window exiting."},
 	{VMX_CONTROL_EXIT, ~0u, "The CPU's VM exits lack a setting that we need: a 64-bit host, PAT, EFER or DR7."},
 	{VMX_CONTROL_ENTRY, ~0u, "The CPU's VM entries lack a setting that we need: PAT, EFER or DR7."},
 };
@@ -102,6 +107,13 @@ static int capability_read(struct platform *platform, uint32_t msr, uint64_t *va
 	return -ENODEV;
 }
 
+static bool allowed(struct platform *platform, uint32_t msr, uint32_t bit)
+{
+	uint64_t capability;
+
+	return !platform->ops->msr_read(platform, msr, &capability) && capability >> 32 & bit;
+}
+
 int vmx_controls_choose(struct platform *platform, struct vmx_controls *out, const char **why)
 {
 	uint64_t capability;
@@ -117,6 +129,7 @@ int vmx_controls_choose(struct platform *platform, struct vmx_controls *out, con
 		if (capability_read(platform, fields[i].msr, &capability, why))
 			return -ENODEV;
 		missing = vmx_control_adjust(capability, fields[i].required, fields[i].optional, &out->value[i]);
+		missing |= fields[i].now_and_then & ~(uint32_t)(capability >> 32);
 		if (missing) {
 			*why = refusal(i, missing);
 			return -ENODEV;
@@ -126,6 +139,8 @@ int vmx_controls_choose(struct platform *platform, struct vmx_controls *out, con
 		*why = "The CPU's VMX (VT-x) exits at each change of CR3.";
 		return -ENODEV;
 	}
+	out->timer = allowed(platform, MSR_VMX_TRUE_PIN, VMCS_PIN_TIMER) &&
+		     allowed(platform, MSR_VMX_TRUE_EXIT, VMCS_EXIT_SAVE_TIMER);
 	if (capability_read(platform, MSR_VMX_EPT_VPID_CAP, &capability, why))
 		return -ENODEV;
 	for (unsigned i = 0; i < ARRAY_SIZE(ept_needs); i++) {

@@ -19,9 +19,10 @@ enum vmx_control {
 	VMX_CONTROL_COUNT
 };
 
-/* The value of each control field. */
+/* The value of each control field, as long as nothing is asked for. */
 struct vmx_controls {
 	uint32_t value[VMX_CONTROL_COUNT];
+	bool timer; /* the preemption timer can be turned on, and saved at exits */
 };
 
 /*

@@ -29,9 +29,6 @@ void vmx_inject(struct vcpu *vcpu, const struct event *event)
 		break;
 	case EVENT_NMI:
 		type = VMCS_EVENT_TYPE_NMI;
-		/* one whose delivery was interrupted blocks itself already */
-		vmcs_write(VMCS_GUEST_INTERRUPTIBILITY,
-			   vmcs_read(VMCS_GUEST_INTERRUPTIBILITY) & ~(uint64_t)VMCS_BLOCKING_NMI);
 		break;
 	case EVENT_SOFT_INTR:
 		type = VMCS_EVENT_TYPE_SOFT;
@@ -56,7 +53,7 @@ void vmx_inject(struct vcpu *vcpu, const struct event *event)
 	vmcs_write(VMCS_ENTRY_INTR_INFO, info | type << VMCS_EVENT_TYPE_SHIFT);
 }
 
-void vmx_delivery_interrupted(struct vmx_vcpu *vmx, uint32_t info)
+void vmx_delivery_interrupted(struct vmx_vcpu *vmx, uint32_t info, uint64_t error_field)
 {
 	struct event *event = &vmx->vcpu.events.delivery;
 
@@ -82,7 +79,7 @@ void vmx_delivery_interrupted(struct vmx_vcpu *vmx, uint32_t info)
 	/* Bochs claims error codes in real mode, too */
 	if (info & VMCS_EVENT_ERROR_VALID && is_protected_mode()) {
 		event->has_error = true;
-		event->error = (uint32_t)vmcs_read(VMCS_IDT_VECTORING_ERROR);
+		event->error = (uint32_t)vmcs_read(error_field);
 	}
 	if (event->type == EVENT_EXCEPTION && event->vector == VECTOR_PF)
 		event->address = vmx_insn_cr_get(2);

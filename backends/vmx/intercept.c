@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Intercepts and stepping. SDM vol. 3, "VM-Execution Control Fields" (24.6) and "VMX Non-Root Operation" (25).
+ * Intercepts, stepping and the timer. SDM vol. 3, "VM-Execution Control Fields" (24.6) and "VMX Non-Root Operation"
+ * (25).
  */
 #include <platform/vmcs.h>
 #include <undercroft/errno.h>
+#include <undercroft/machine.h>
+#include <undercroft/platform.h>
 #include <x86/flags.h>
+#include <x86/msr.h>
 
 #include "backends/vmx/vmx.h"
 
@@ -34,6 +38,79 @@ static int msrpm_set(struct vmx_vcpu *vmx, uint32_t index, bool write, bool on)
 	return 0;
 }
 
+/* The two fields have to agree. SDM vol. 3, "VM-Exit Control Fields" (26.2.1.2) */
+static void pin_controls_write(const struct vmx_vcpu *vmx)
+{
+	uint32_t pin = vmx->controls.value[VMX_CONTROL_PIN], exit = vmx->controls.value[VMX_CONTROL_EXIT];
+
+	if (vmx->stepping && vmx->step_interrupts)
+		pin |= VMCS_PIN_INTR_EXITING;
+	if (vmx->timing) {
+		pin |= VMCS_PIN_TIMER;
+		exit |= VMCS_EXIT_SAVE_TIMER;
+	}
+	vmcs_write(VMCS_PIN_CONTROLS, pin);
+	vmcs_write(VMCS_EXIT_CONTROLS, exit);
+}
+
+static uint32_t arrivals(const struct vmx_vcpu *vmx)
+{
+	return __atomic_load_n(&vmx->vcpu.arrived.nmi, __ATOMIC_RELAXED) +
+	       __atomic_load_n(&vmx->vcpu.arrived.machine_check, __ATOMIC_RELAXED);
+}
+
+static void processor_controls_write(const struct vmx_vcpu *vmx, bool window)
+{
+	vmcs_write(VMCS_PROCESSOR_CONTROLS,
+		   vmx->controls.value[VMX_CONTROL_PROCESSOR] | (window ? VMCS_PROCESSOR_NMI_WINDOW : 0));
+}
+
+/*
+ * "NMI-window exiting" as core asks for it, and on as long as something that arrived has not been collected. What
+ * arrives between the question and the write has opened a window that the write closes: so it is asked again.
+ */
+void vmx_window_update(struct vmx_vcpu *vmx)
+{
+	if (!vmx->current)
+		return;
+	processor_controls_write(vmx, vmx->window);
+	if (arrivals(vmx))
+		processor_controls_write(vmx, true);
+}
+
+/*
+ * An NMI or a machine check was taken in VMX root operation: nothing holds them back there. Behind the last look at the
+ * work word there is no place where our code could learn of it, so the window is opened here, in the field that the
+ * entry itself looks at: one write, which disturbs no other. SDM vol. 3, "NMI-Window Exiting and Virtual-NMI Blocking"
+ * (26.7.6)
+ */
+void vmx_kick(struct vcpu *vcpu)
+{
+	if (vmx_vcpu(vcpu)->current)
+		processor_controls_write(vmx_vcpu(vcpu), true);
+}
+
+/*
+ * The timer counts the TSC down, less its lowest bits, and stands still while our code runs, because exits save it. SDM
+ * vol. 3, "VMX-Preemption Timer" (25.5.1)
+ */
+int vmx_timer(struct vcpu *vcpu, uint64_t microseconds)
+{
+	struct vmx_vcpu *vmx = vmx_vcpu(vcpu);
+	uint64_t misc, ticks, mhz = vcpu->vm->machine->tsc_mhz;
+
+	if (!vmx->controls.timer || vcpu->vm->platform->ops->msr_read(vcpu->vm->platform, MSR_VMX_MISC, &misc))
+		return -ENOTSUP;
+	vmx->timing = microseconds != 0;
+	if (vmx->timing) {
+		ticks = mhz && microseconds > UINT64_MAX / mhz ? UINT64_MAX : microseconds * mhz;
+		ticks >>= misc & VMX_MISC_TIMER_RATE;
+		vmcs_write(VMCS_PREEMPTION_TIMER, ticks > UINT32_MAX ? UINT32_MAX : ticks);
+	}
+	pin_controls_write(vmx);
+	return 0;
+}
+
 int vmx_intercept(struct vcpu *vcpu, enum intercept_kind kind, uint32_t argument, bool on)
 {
 	struct vmx_vcpu *vmx = vmx_vcpu(vcpu);
@@ -54,8 +131,11 @@ int vmx_intercept(struct vcpu *vcpu, enum intercept_kind kind, uint32_t argument
 		if (vmx->current && !vmx->stepping)
 			vmcs_write(VMCS_EXCEPTION_BITMAP, vmx->saved_exceptions);
 		return 0;
-	case INTERCEPT_NMI:
 	case INTERCEPT_NMI_WINDOW:
+		vmx->window = on;
+		vmx_window_update(vmx);
+		return 0;
+	case INTERCEPT_NMI: /* each of them exits */
 	case INTERCEPT_INTR:
 	default:
 		return -ENOTSUP;
@@ -72,19 +152,17 @@ int vmx_intercept(struct vcpu *vcpu, enum intercept_kind kind, uint32_t argument
 static void step_begin(struct vmx_vcpu *vmx)
 {
 	uint64_t blocking = vmcs_read(VMCS_GUEST_INTERRUPTIBILITY);
-	uint32_t pin = vmx->controls.value[VMX_CONTROL_PIN] | VMCS_PIN_NMI_EXITING;
 
 	vmx->stepping = true;
 	vmx->step_rip = vmx->vcpu.rip;
 	vmx->step_blocking = blocking & VMCS_BLOCKING_SHADOW;
+	vmx->step_interrupts = !vmx->step_blocking && vmx->vcpu.rflags & X86_FLAGS_IF;
 	if (vmx->step_blocking) {
 		blocking = (blocking & ~(uint64_t)VMCS_BLOCKING_SHADOW) | VMCS_BLOCKING_MOV_SS;
 		vmcs_write(VMCS_GUEST_INTERRUPTIBILITY, blocking);
 		vmcs_write(VMCS_GUEST_PENDING_DEBUG, VMCS_PENDING_BS);
-	} else if (vmx->vcpu.rflags & X86_FLAGS_IF) {
-		pin |= VMCS_PIN_INTR_EXITING;
 	}
-	vmcs_write(VMCS_PIN_CONTROLS, pin);
+	pin_controls_write(vmx);
 	vmcs_write(VMCS_EXCEPTION_BITMAP, 0xffffffff);
 	vmx->vcpu.rflags |= X86_FLAGS_TF;
 }
@@ -94,7 +172,7 @@ static void step_end(struct vmx_vcpu *vmx)
 	uint64_t blocking;
 
 	vmx->stepping = false;
-	vmcs_write(VMCS_PIN_CONTROLS, vmx->controls.value[VMX_CONTROL_PIN]);
+	pin_controls_write(vmx);
 	vmcs_write(VMCS_EXCEPTION_BITMAP, vmx->saved_exceptions);
 	if (!vmx->step_blocking || vmx->vcpu.rip != vmx->step_rip)
 		return;

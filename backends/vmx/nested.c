@@ -8,16 +8,8 @@
 #include "backends/vmx/insn.h"
 #include "backends/vmx/vmx.h"
 
-#define EPT_READ       0x001ull
-#define EPT_WRITE      0x002ull
-#define EPT_EXEC       0x004ull
-#define EPT_ACCESS     (EPT_READ | EPT_WRITE | EPT_EXEC)
-#define EPT_TYPE       0x038ull
-#define EPT_TYPE_SHIFT 3
-#define EPT_LARGE      0x080ull
-#define EPT_ADDRESS    0x000ffffffffff000ull
-
-_Static_assert(ACCESS_READ == EPT_READ && ACCESS_WRITE == EPT_WRITE && ACCESS_EXEC == EPT_EXEC, "the same bits");
+_Static_assert(ACCESS_READ == VMX_EPTE_READ && ACCESS_WRITE == VMX_EPTE_WRITE && ACCESS_EXEC == VMX_EPTE_EXEC,
+	       "the same bits");
 
 /*
  * The type is what the MTRRs say, in their encoding, without "ignore PAT", so that the guest's PAT joins in as on the
@@ -30,24 +22,24 @@ uint64_t vmx_nested_encode(const struct nested_entry *entry, unsigned level)
 
 	if (!entry->present)
 		return 0;
-	raw = entry->address | (entry->access & EPT_ACCESS);
+	raw = entry->address | (entry->access & VMX_EPTE_ACCESS);
 	if (entry->leaf)
-		raw |= (uint64_t)entry->type << EPT_TYPE_SHIFT | (level > 1 ? EPT_LARGE : 0);
+		raw |= (uint64_t)entry->type << VMX_EPTE_TYPE_SHIFT | (level > 1 ? VMX_EPTE_LARGE : 0);
 	return raw;
 }
 
 void vmx_nested_decode(uint64_t raw, unsigned level, struct nested_entry *entry)
 {
 	*entry = (struct nested_entry){0};
-	if (!(raw & EPT_ACCESS))
+	if (!(raw & VMX_EPTE_ACCESS))
 		return;
 	entry->present = true;
-	entry->leaf = level == 1 || (raw & EPT_LARGE);
-	entry->access = raw & EPT_ACCESS;
-	entry->address = raw & EPT_ADDRESS;
+	entry->leaf = level == 1 || (raw & VMX_EPTE_LARGE);
+	entry->access = raw & VMX_EPTE_ACCESS;
+	entry->address = raw & VMX_EPTE_ADDRESS;
 	if (!entry->leaf)
 		return;
-	entry->type = (uint8_t)((raw & EPT_TYPE) >> EPT_TYPE_SHIFT);
+	entry->type = (uint8_t)((raw & VMX_EPTE_TYPE) >> VMX_EPTE_TYPE_SHIFT);
 	entry->address = ALIGN_DOWN(entry->address, NESTED_LEVEL_SIZE(level));
 }
 

@@ -9,11 +9,16 @@
 
 static uint32_t vmx_caps(struct platform *platform)
 {
+	struct vmx_controls controls;
+	const char *why;
 	uint64_t ept;
-	uint32_t caps = BACKEND_CAP_NRIP | BACKEND_CAP_NESTED_TYPES | BACKEND_CAP_SYSCALL_64;
+	uint32_t caps = BACKEND_CAP_NRIP | BACKEND_CAP_NESTED_TYPES | BACKEND_CAP_SYSCALL_64 | BACKEND_CAP_NMI_EXITS |
+			BACKEND_CAP_EFER;
 
 	if (!platform->ops->msr_read(platform, MSR_VMX_EPT_VPID_CAP, &ept) && ept & VMX_EPT_CAP_1G)
 		caps |= BACKEND_CAP_PAGES_1G;
+	if (!vmx_controls_choose(platform, &controls, &why) && controls.timer)
+		caps |= BACKEND_CAP_TIMER;
 	return caps;
 }
 
@@ -21,6 +26,7 @@ static const struct backend_ops vmx_ops = {
 	.name = "vmx",
 	.vcpu_size = sizeof(struct vmx_vcpu),
 	.caps = vmx_caps,
+	.cpuid_hidden = vmx_cpuid_hidden,
 	.cpu_enable = vmx_cpu_enable,
 	.vcpu_init = vmx_vcpu_init,
 	.run = vmx_run,
@@ -36,6 +42,8 @@ static const struct backend_ops vmx_ops = {
 	.nested_activate = vmx_nested_activate,
 	.tlb_flush = vmx_tlb_flush,
 	.step = vmx_step,
+	.kick = vmx_kick,
+	.timer = vmx_timer,
 	.dump = vmx_dump,
 };
 

@@ -4,12 +4,16 @@
  * "Guest-State Area" (24.4).
  */
 #include <platform/vmcs.h>
+#include <undercroft/mem.h>
 #include <undercroft/platform.h>
 #include <x86/cr.h>
 #include <x86/msr.h>
 
 #include "backends/vmx/insn.h"
 #include "backends/vmx/vmx.h"
+
+#define PDPT_ADDRESS 0xffffffe0ull
+#define PDPTE_COUNT  4
 
 /* Where each register is: a field of the VMCS, or an MSR that entries and exits leave alone. */
 static const struct {
@@ -70,6 +74,8 @@ uint64_t vmx_reg_get(struct vcpu *vcpu, enum reg reg)
 		return vmcs_read(VMCS_GUEST_SS_ACCESS) >> VMCS_ACCESS_DPL_SHIFT & 3;
 	case REG_INTERRUPT_SHADOW:
 		return (vmcs_read(VMCS_GUEST_INTERRUPTIBILITY) & VMCS_BLOCKING_SHADOW) != 0;
+	case REG_NMI_BLOCKED:
+		return (vmcs_read(VMCS_GUEST_INTERRUPTIBILITY) & VMCS_BLOCKING_NMI) != 0;
 	default:
 		break;
 	}
@@ -100,6 +106,41 @@ static void shadow_set(const struct vcpu *vcpu, bool on)
 	vmcs_write(VMCS_GUEST_INTERRUPTIBILITY, blocking);
 }
 
+/*
+ * A write of ours to a control register is one of the guest's: it loads the page directory pointers as the MOV would.
+ * The guest's own writes load them in the CPU, exits save them and entries load them from the VMCS again, whatever its
+ * memory shows meanwhile. SDM vol. 3, "PDPTE Registers" (4.4.1) and "Loading Page-Directory-Pointer-Table Entries"
+ * (26.3.2.4)
+ */
+static void pdptes_load(struct vcpu *vcpu)
+{
+	const uint64_t *table;
+
+	if (!(vmcs_read(VMCS_GUEST_CR0) & CR0_PG) || !(vmcs_read(VMCS_GUEST_CR4) & CR4_PAE) ||
+	    vmcs_read(VMCS_GUEST_EFER) & EFER_LMA)
+		return;
+	table = mem_gpa_readable(vcpu->vm, vmcs_read(VMCS_GUEST_CR3) & PDPT_ADDRESS, PDPTE_COUNT * sizeof(*table));
+	for (unsigned i = 0; i < PDPTE_COUNT; i++)
+		vmcs_write(VMCS_GUEST_PDPTE0 + 2 * i, table ? table[i] : 0);
+}
+
+static void cr_set(struct vcpu *vcpu, uint64_t field, uint64_t value, uint64_t loads)
+{
+	uint64_t old = vmcs_read(field);
+
+	vmcs_write(field, value);
+	if ((old ^ value) & loads)
+		pdptes_load(vcpu);
+}
+
+/* With "virtual NMIs" it is the guest's blocking, which IRET ends, and says nothing about the CPU's own. */
+static void nmi_blocked_set(bool on)
+{
+	uint64_t blocking = vmcs_read(VMCS_GUEST_INTERRUPTIBILITY) & ~(uint64_t)VMCS_BLOCKING_NMI;
+
+	vmcs_write(VMCS_GUEST_INTERRUPTIBILITY, on ? blocking | VMCS_BLOCKING_NMI : blocking);
+}
+
 void vmx_reg_set(struct vcpu *vcpu, enum reg reg, uint64_t value)
 {
 	struct platform *platform = vcpu->vm->platform;
@@ -112,12 +153,16 @@ void vmx_reg_set(struct vcpu *vcpu, enum reg reg, uint64_t value)
 		vcpu->rflags = value;
 		return;
 	case REG_CR0:
-		vmcs_write(VMCS_GUEST_CR0, value | CR0_NE);
+		cr_set(vcpu, VMCS_GUEST_CR0, value | CR0_NE, CR0_CD | CR0_NW | CR0_PG);
 		vmcs_write(VMCS_CR0_SHADOW, value);
 		return;
 	case REG_CR4:
-		vmcs_write(VMCS_GUEST_CR4, value | CR4_VMXE);
+		cr_set(vcpu, VMCS_GUEST_CR4, value | CR4_VMXE, CR4_PAE | CR4_PGE | CR4_PSE | CR4_SMEP);
 		vmcs_write(VMCS_CR4_SHADOW, value);
+		return;
+	case REG_CR3:
+		vmcs_write(VMCS_GUEST_CR3, value);
+		pdptes_load(vcpu);
 		return;
 	case REG_EFER:
 		efer_set(value);
@@ -141,6 +186,9 @@ void vmx_reg_set(struct vcpu *vcpu, enum reg reg, uint64_t value)
 		return;
 	case REG_INTERRUPT_SHADOW:
 		shadow_set(vcpu, value & 1);
+		return;
+	case REG_NMI_BLOCKED:
+		nmi_blocked_set(value & 1);
 		return;
 	default:
 		break;

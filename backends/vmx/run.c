@@ -11,6 +11,8 @@
 
 #define VECTOR_DB 1
 
+#define VECTOR_DF 8
+
 #define DEBUGCTL_BTF 2u
 
 /* Exit reason to kind; what is not named is 0, EXIT_UNKNOWN, and gets a second look. */
@@ -20,7 +22,6 @@ static const uint8_t kinds[VMX_EXIT_REASON_COUNT] = {
 	[VMX_EXIT_INTR] = EXIT_INTR,
 	[VMX_EXIT_TRIPLE_FAULT] = EXIT_SHUTDOWN,
 	[VMX_EXIT_INIT] = EXIT_INIT,
-	[VMX_EXIT_INTR_WINDOW] = EXIT_WINDOW,
 	[VMX_EXIT_CPUID] = EXIT_CPUID,
 	[VMX_EXIT_GETSEC] = EXIT_VIRT_INSN,
 	[VMX_EXIT_INVD] = EXIT_INVD,
@@ -38,22 +39,62 @@ static const uint8_t kinds[VMX_EXIT_REASON_COUNT] = {
 };
 
 /*
- * An exit takes an NMI from the CPU: it is queued to be given back. SDM vol. 3, "Recording VM-Exit Information and
- * Updating VM-entry Control Fields" (27.2)
+ * CPUs may leave the NMI window open in STI's shadow, in which core waits, or not: in MOV SS' they do not. SDM vol. 3,
+ * "Other Causes of VM Exits" (25.2)
  */
-static __attribute__((noinline)) unsigned kind_find(struct vcpu *vcpu, uint64_t reason)
+static void window_shadow_settle(void)
+{
+	uint64_t blocking = vmcs_read(VMCS_GUEST_INTERRUPTIBILITY);
+
+	if (blocking & VMCS_BLOCKING_STI)
+		vmcs_write(VMCS_GUEST_INTERRUPTIBILITY,
+			   (blocking & ~(uint64_t)VMCS_BLOCKING_SHADOW) | VMCS_BLOCKING_MOV_SS);
+}
+
+/*
+ * A machine check came while the guest was entered. The guest's state, the event to be delivered and what the exit
+ * before said about one are as they were: the event is delivered by another entry. SDM vol. 3, "VM-Entry Failures
+ * During or After Loading Guest State" (26.8), "Machine-Check Events During VM Entry" (26.9)
+ */
+static void entry_undo(struct vmx_vcpu *vmx)
+{
+	uint32_t info = (uint32_t)vmcs_read(VMCS_ENTRY_INTR_INFO);
+
+	vmx->vcpu.events.delivery.type = EVENT_NONE;
+	vmx->vcpu.work &= ~WORK_DELIVERY;
+	vmx->vcpu.exit.length = 0;
+	if (!(info & VMCS_EVENT_VALID))
+		return;
+	vmcs_write(VMCS_ENTRY_INTR_INFO, 0);
+	vmx->vcpu.exit.length = (uint8_t)vmcs_read(VMCS_ENTRY_INSTRUCTION_LENGTH);
+	vmx_delivery_interrupted(vmx, info, VMCS_ENTRY_EXCEPTION_ERROR);
+}
+
+/* The reasons that want more than their kind. */
+static __attribute__((noinline)) unsigned kind_find(struct vmx_vcpu *vmx, uint64_t reason)
 {
 	uint32_t info;
 
-	if (reason & VMX_EXIT_REASON_FAILED)
-		return EXIT_INVALID;
-	if (reason != VMX_EXIT_EXCEPTION)
-		return EXIT_UNKNOWN;
-	info = (uint32_t)vmcs_read(VMCS_EXIT_INTR_INFO);
-	if ((info & VMCS_EVENT_TYPE) >> VMCS_EVENT_TYPE_SHIFT != VMCS_EVENT_TYPE_NMI)
-		return EXIT_EXCEPTION;
-	event_queue_nmi(vcpu);
-	return EXIT_NMI;
+	switch (reason) {
+	case VMX_EXIT_EXCEPTION:
+		info = (uint32_t)vmcs_read(VMCS_EXIT_INTR_INFO);
+		return (info & VMCS_EVENT_TYPE) >> VMCS_EVENT_TYPE_SHIFT == VMCS_EVENT_TYPE_NMI ? EXIT_NMI
+												: EXIT_EXCEPTION;
+	case VMX_EXIT_NMI_WINDOW:
+		window_shadow_settle();
+		return EXIT_WINDOW;
+	case VMX_EXIT_TIMER:
+		(void)vmx_timer(&vmx->vcpu, 0);
+		return EXIT_TIMER;
+	case VMX_EXIT_REASON_FAILED | VMX_EXIT_ENTRY_CHECK:
+		entry_undo(vmx);
+		return EXIT_MACHINE_CHECK;
+	default:
+		break;
+	}
+	if (reason & VMX_EXIT_REASON_FAILED || reason == VMX_EXIT_EPT_MISCONFIG)
+		vmx_refusal(vmx, reason);
+	return reason & VMX_EXIT_REASON_FAILED ? EXIT_INVALID : EXIT_UNKNOWN;
 }
 
 /*
@@ -90,12 +131,12 @@ int vmx_exit(struct vmx_vcpu *vmx)
 	reason = vmcs_read(VMCS_EXIT_REASON);
 	vectoring = (uint32_t)vmcs_read(VMCS_IDT_VECTORING_INFO);
 	if (__builtin_expect((vectoring & VMCS_EVENT_VALID) != 0, 0))
-		vmx_delivery_interrupted(vmx, vectoring);
+		vmx_delivery_interrupted(vmx, vectoring, VMCS_IDT_VECTORING_ERROR);
 	if (__builtin_expect((rflags & X86_FLAGS_TF) != 0, 0))
 		pending_debug_settle();
 	kind = __builtin_expect(reason < VMX_EXIT_REASON_COUNT, 1) ? kinds[reason] : EXIT_UNKNOWN;
 	if (__builtin_expect(kind == EXIT_UNKNOWN, 0))
-		kind = kind_find(vcpu, reason);
+		kind = kind_find(vmx, reason);
 	vcpu->exit.kind = (uint8_t)kind;
 
 	leave = vcpu_exit(vcpu);
@@ -121,6 +162,7 @@ int vmx_entry_failed(struct vmx_vcpu *vmx)
 {
 	vmx->vcpu.exit.kind = EXIT_INVALID;
 	vmx->vcpu.exit.length = 0;
+	vmx_refusal(vmx, 0);
 	return vcpu_exit(&vmx->vcpu);
 }
 
@@ -133,8 +175,9 @@ void vmx_run(struct vcpu *vcpu)
 }
 
 /*
- * What was interrupted is an IRET that had just ended the blocking of NMIs: they stay blocked until it succeeds. Not
- * defined while an event was being delivered. SDM vol. 3, "Information about NMI Unblocking Due to IRET" (27.2.3)
+ * What was interrupted is an IRET that had just ended the blocking of virtual NMIs: they stay blocked until it
+ * succeeds. Not defined while an event was being delivered. SDM vol. 3, "Information about NMI Unblocking Due to IRET"
+ * (27.2.3)
  */
 static void iret_interrupted(void)
 {
@@ -162,7 +205,8 @@ static void decode_exception(struct exit_detail *detail, uint64_t qualification)
 	detail->exception.address = qualification;
 	if (detail->exception.vector == VECTOR_DB)
 		debug_exception_complete(qualification);
-	if (info & VMCS_EVENT_IRET)
+	/* not defined for a double fault */
+	if (info & VMCS_EVENT_IRET && detail->exception.vector != VECTOR_DF)
 		iret_interrupted();
 }
 

@@ -26,6 +26,9 @@ static int control_registers_prepare(struct platform *platform)
 	platform->ops->cpuid(platform, CPUID_FEATURES, 0, &regs);
 	if (regs.ecx & CPUID_1_ECX_XSAVE)
 		cr4 |= CR4_OSXSAVE;
+	/* off, a machine check in our code would shut the CPU down; on, it is the guest's to have it off */
+	if (regs.edx & CPUID_1_EDX_MCE)
+		cr4 |= CR4_MCE;
 	vmx_insn_cr_set(0, vmx_insn_cr_get(0) | cr0);
 	vmx_insn_cr_set(4, vmx_insn_cr_get(4) | cr4 | CR4_VMXE);
 	return 0;
@@ -96,6 +99,8 @@ static void controls_write(const struct vmx_vcpu *vmx)
 	vmcs_write(VMCS_MSR_BITMAP, vmx->msrpm_address);
 	vmcs_write(VMCS_TSC_OFFSET, 0);
 	vmcs_write(VMCS_VPID, VMX_VPID);
+	if (vmx->controls.value[VMX_CONTROL_SECONDARY] & VMCS_SECONDARY_PCONFIG)
+		vmcs_write(VMCS_PCONFIG_EXITING_BITMAP, 0);
 	if (vmx->controls.value[VMX_CONTROL_SECONDARY] & VMCS_SECONDARY_XSAVES)
 		vmcs_write(VMCS_XSS_EXITING_BITMAP, 0);
 	/* with "unrestricted guest", PE and PG are the guest's; NE and VMXE must stay set and are ours */
@@ -128,6 +133,7 @@ int vmx_cpu_enable(struct vcpu *vcpu)
 	controls_write(vmx);
 	guest_state_write();
 	vmx->current = true;
+	vmx_window_update(vmx); /* nothing asked the CPU for those that arrived until now */
 	return 0;
 }
 

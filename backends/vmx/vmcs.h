@@ -24,6 +24,7 @@
 #define VMCS_TSC_OFFSET		    0x2010
 #define VMCS_EPT_POINTER	    0x201a
 #define VMCS_XSS_EXITING_BITMAP	    0x202c
+#define VMCS_PCONFIG_EXITING_BITMAP 0x203e
 #define VMCS_GUEST_PHYSICAL_ADDRESS 0x2400
 #define VMCS_LINK_POINTER	    0x2800
 #define VMCS_GUEST_DEBUGCTL	    0x2802
@@ -66,6 +67,7 @@
 #define VMCS_GUEST_INTERRUPTIBILITY   0x4824
 #define VMCS_GUEST_ACTIVITY	      0x4826
 #define VMCS_GUEST_SYSENTER_CS	      0x482a
+#define VMCS_PREEMPTION_TIMER	      0x482e
 #define VMCS_HOST_SYSENTER_CS	      0x4c00
 
 /* SDM vol. 3, "Natural-Width Fields" (B.4) */
@@ -107,10 +109,13 @@
 /* SDM vol. 3, "Pin-Based VM-Execution Controls" (24.6.1) */
 #define VMCS_PIN_INTR_EXITING (1u << 0)
 #define VMCS_PIN_NMI_EXITING  (1u << 3)
+#define VMCS_PIN_VIRTUAL_NMIS (1u << 5)
+#define VMCS_PIN_TIMER	      (1u << 6)
 
 /* SDM vol. 3, "Processor-Based VM-Execution Controls" (24.6.2) */
 #define VMCS_PROCESSOR_CR3_LOAD_EXITING	 (1u << 15)
 #define VMCS_PROCESSOR_CR3_STORE_EXITING (1u << 16)
+#define VMCS_PROCESSOR_NMI_WINDOW	 (1u << 22)
 #define VMCS_PROCESSOR_IO_BITMAPS	 (1u << 25)
 #define VMCS_PROCESSOR_MSR_BITMAPS	 (1u << 28)
 #define VMCS_PROCESSOR_SECONDARY	 (1u << 31)
@@ -131,6 +136,7 @@
 #define VMCS_EXIT_LOAD_PAT	 (1u << 19)
 #define VMCS_EXIT_SAVE_EFER	 (1u << 20)
 #define VMCS_EXIT_LOAD_EFER	 (1u << 21)
+#define VMCS_EXIT_SAVE_TIMER	 (1u << 22)
 #define VMCS_ENTRY_LOAD_DEBUG	 (1u << 2)
 #define VMCS_ENTRY_LONG_MODE	 (1u << 9)
 #define VMCS_ENTRY_LOAD_PAT	 (1u << 14)
@@ -171,7 +177,7 @@
 #define VMX_EXIT_INTR	       1
 #define VMX_EXIT_TRIPLE_FAULT  2
 #define VMX_EXIT_INIT	       3
-#define VMX_EXIT_INTR_WINDOW   7
+#define VMX_EXIT_NMI_WINDOW    8
 #define VMX_EXIT_CPUID	       10
 #define VMX_EXIT_GETSEC	       11
 #define VMX_EXIT_INVD	       13
@@ -182,9 +188,11 @@
 #define VMX_EXIT_IO	       30
 #define VMX_EXIT_RDMSR	       31
 #define VMX_EXIT_WRMSR	       32
+#define VMX_EXIT_ENTRY_CHECK   41 /* with VMX_EXIT_REASON_FAILED: a machine check */
 #define VMX_EXIT_EPT_VIOLATION 48
 #define VMX_EXIT_EPT_MISCONFIG 49
 #define VMX_EXIT_INVEPT	       50
+#define VMX_EXIT_TIMER	       52
 #define VMX_EXIT_INVVPID       53
 #define VMX_EXIT_XSETBV	       55
 #define VMX_EXIT_VMFUNC	       59
@@ -216,6 +224,7 @@
 /* SDM vol. 3, "VMX Capability Reporting Facility" (appendix A) */
 #define VMX_BASIC_REVISION	0x7fffffffull
 #define VMX_BASIC_TRUE_CONTROLS (1ull << 55)
+#define VMX_MISC_TIMER_RATE	0x1full /* the timer counts down when this bit of the TSC changes */
 #define VMX_EPT_CAP_WALK_4	(1ull << 6)
 #define VMX_EPT_CAP_WB		(1ull << 14)
 #define VMX_EPT_CAP_2M		(1ull << 16)
@@ -228,6 +237,19 @@
 /* SDM vol. 3, "INVEPT" and "INVVPID" (30.3) */
 #define VMX_INVEPT_ALL	2
 #define VMX_INVVPID_ALL 2
+
+/* SDM vol. 3, "EPT Translation Mechanism" (28.2.2), tables 28-1 to 28-6 */
+#define VMX_EPTE_READ	    0x001ull
+#define VMX_EPTE_WRITE	    0x002ull
+#define VMX_EPTE_EXEC	    0x004ull
+#define VMX_EPTE_ACCESS	    (VMX_EPTE_READ | VMX_EPTE_WRITE | VMX_EPTE_EXEC)
+#define VMX_EPTE_TYPE	    0x038ull
+#define VMX_EPTE_TYPE_SHIFT 3
+#define VMX_EPTE_LARGE	    0x080ull
+#define VMX_EPTE_ADDRESS    0x000ffffffffff000ull
+
+/* SDM vol. 3, "VM-Instruction Error Numbers" (30.4) */
+#define VMX_ERROR_CONTROL 7
 
 /* SDM vol. 3, "Extended-Page-Table Pointer (EPTP)" (24.6.11) */
 #define VMX_EPTP_WB	0x06u

@@ -17,10 +17,14 @@ struct vmx_vcpu {
 	bool launched;	  /* the next entry is a VMRESUME */
 	bool current;	  /* the VMCS can be read and written */
 	bool stepping;
+	bool step_interrupts;	   /* a step lets interrupts exit */
+	bool window;		   /* INTERCEPT_NMI_WINDOW is on */
+	bool timing;		   /* the timer runs */
 	uint8_t step_blocking;	   /* VMCS_BLOCKING_SHADOW bits at the start of a step */
 	uint64_t step_rip;	   /* where it started */
 	uint32_t saved_exceptions; /* intercepts as they are outside of a step */
 	struct vmx_controls controls;
+	char refusal[96]; /* why the CPU did not go on, in words */
 	paddr_t vmxon, vmcs;
 	paddr_t iopm_address, msrpm_address;
 	uint8_t *iopm, *msrpm;
@@ -36,6 +40,9 @@ static inline uint16_t vmx_attributes(uint64_t access)
 {
 	return (uint16_t)((access & VMCS_ACCESS_LOW) | (access & VMCS_ACCESS_HIGH) >> VMCS_ACCESS_HIGH_SHIFT);
 }
+
+/* cpuid.c */
+unsigned vmx_cpuid_hidden(struct platform *platform, struct cpuid_hidden *out, unsigned max);
 
 /* vcpu.c */
 int vmx_vcpu_init(struct vcpu *vcpu);
@@ -60,11 +67,15 @@ void vmx_seg_set(struct vcpu *vcpu, enum seg seg, const struct segment *value);
 
 /* intercept.c */
 int vmx_intercept(struct vcpu *vcpu, enum intercept_kind kind, uint32_t argument, bool on);
+void vmx_window_update(struct vmx_vcpu *vmx);
+void vmx_kick(struct vcpu *vcpu);
+int vmx_timer(struct vcpu *vcpu, uint64_t microseconds);
 void vmx_step(struct vcpu *vcpu, bool on);
 
 /* event.c */
 void vmx_inject(struct vcpu *vcpu, const struct event *event);
-void vmx_delivery_interrupted(struct vmx_vcpu *vmx, uint32_t info);
+/* error_field: where the event's error code is, if info says that it has one */
+void vmx_delivery_interrupted(struct vmx_vcpu *vmx, uint32_t info, uint64_t error_field);
 
 /* nested.c */
 uint64_t vmx_nested_encode(const struct nested_entry *entry, unsigned level);
@@ -74,5 +85,10 @@ void vmx_tlb_flush(struct vcpu *vcpu, enum tlb_scope scope);
 
 /* dump.c */
 void vmx_dump(struct vcpu *vcpu);
+
+/* refusal.c: makes the reason of an entry that failed, or of an exit for a bad EPT entry, the vCPU's fatal one. */
+void vmx_refusal(struct vmx_vcpu *vmx, uint64_t reason);
+/* Logs the entries of each level that the CPU walks for a guest-physical address. */
+void vmx_ept_log(struct vcpu *vcpu, gpa_t gpa);
 
 #endif

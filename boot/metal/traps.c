@@ -51,7 +51,7 @@ void trap_handle(struct trap_frame *frame)
 		frame->rip = (uintptr_t)&fixup->resume + (uint64_t)(int64_t)fixup->resume;
 		return;
 	}
-	if (quirk_debug_trap_is_stray(frame->vector, frame->rflags))
+	if (quirk_debug_trap_is_stray(frame->vector, frame->rflags) || trap_take(frame))
 		return;
 	trap_report(frame);
 }

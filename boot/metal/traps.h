@@ -9,6 +9,9 @@
 
 #define TRAP_COUNT 32
 
+#define TRAP_NMI 2
+#define TRAP_MC	 18
+
 /* What the entry code saves; offsets are its business alone. */
 struct trap_frame {
 	uint64_t r15, r14, r13, r12, r11, r10, r9, r8, rdi, rsi, rbp, rbx, rdx, rcx, rax;
@@ -26,8 +29,14 @@ _Static_assert(sizeof(struct trap_gate) == 16, "gate layout");
 /* Fills an IDT for the exceptions and loads it. It must stay where it is. */
 void traps_init(struct trap_gate idt[TRAP_COUNT]);
 
-/* From traps_entry.S: finds a fixup for #GP, else calls trap_report(). */
+/* From traps_entry.S: finds a fixup for #GP, else asks trap_take(), else calls trap_report(). */
 void trap_handle(struct trap_frame *frame);
+
+/*
+ * The tier's own: what is no fault of ours, but of the machine's doing, and may come anywhere: an NMI, a machine check.
+ * True: the interrupted code goes on; IRET lets the next NMI come.
+ */
+bool trap_take(const struct trap_frame *frame);
 
 /* The tier's own: an exception nobody expected. Says so and stops. */
 _Noreturn void trap_report(const struct trap_frame *frame);

@@ -98,6 +98,13 @@ static _Noreturn void boot_without(const char *why, const char *cure)
 	realmode_jump(NATIVE_START >> 4, 0);
 }
 
+/* There is no guest yet to give it to. */
+bool trap_take(const struct trap_frame *frame)
+{
+	(void)frame;
+	return false;
+}
+
 void trap_report(const struct trap_frame *frame)
 {
 	log_printf(&setup.log,

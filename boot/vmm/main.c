@@ -103,9 +103,26 @@ static _Noreturn void fatal(const char *why)
 	cpu_halt();
 }
 
+/* The vCPU is the guest's to be from vcpu_init() on. */
+bool trap_take(const struct trap_frame *frame)
+{
+	struct vcpu *vcpu = vmm.vm.vcpu;
+
+	if (!vcpu || !vcpu->backend)
+		return false;
+	if (frame->vector == TRAP_NMI) {
+		event_nmi_arrived(vcpu);
+		return true;
+	}
+	return frame->vector == TRAP_MC && event_machine_check_arrived(vcpu);
+}
+
 void trap_report(const struct trap_frame *frame)
 {
 	fatal_screen();
+	if (frame->vector == TRAP_MC)
+		log_printf(&vmm.log,
+			   "undercroft: a machine check that our code cannot go on after (MCG_STATUS.RIPV)\n");
 	log_printf(&vmm.log, "undercroft: fatal: exception %llu error %llx in the hypervisor at image+%llx\n",
 		   (unsigned long long)frame->vector, (unsigned long long)frame->error,
 		   (unsigned long long)(frame->rip - ((uintptr_t)vmm_main & PAGE_MASK)));
@@ -217,6 +234,13 @@ static void frontends_hide(struct vcpu *vcpu)
 	}
 }
 
+static void msr_intercept(struct vcpu *vcpu, uint32_t msr)
+{
+	if (intercept_arm(vcpu, &core_owner, INTERCEPT_MSR_READ, msr) ||
+	    intercept_arm(vcpu, &core_owner, INTERCEPT_MSR_WRITE, msr))
+		fatal("an intercept that protects the hypervisor cannot be armed");
+}
+
 /* What the guest must not do to the extension that it runs on, whoever else arms what. */
 static void intercepts_arm(struct vcpu *vcpu)
 {
@@ -224,8 +248,6 @@ static void intercepts_arm(struct vcpu *vcpu)
 		enum intercept_kind kind;
 		uint32_t msr;
 	} always[] = {
-		{INTERCEPT_MSR_READ, MSR_EFER},
-		{INTERCEPT_MSR_WRITE, MSR_EFER},
 		{INTERCEPT_MSR_READ, MSR_VM_CR},
 		{INTERCEPT_MSR_WRITE, MSR_VM_CR},
 		{INTERCEPT_MSR_READ, MSR_VM_HSAVE_PA},
@@ -249,11 +271,10 @@ static void intercepts_arm(struct vcpu *vcpu)
 		if (intercept_arm(vcpu, &core_owner, always[i].kind, always[i].msr))
 			fatal("an intercept that protects the hypervisor cannot be armed");
 	}
-	for (uint32_t msr = MSR_VMX_BASIC; msr <= MSR_VMX_LAST; msr++) {
-		if (intercept_arm(vcpu, &core_owner, INTERCEPT_MSR_READ, msr) ||
-		    intercept_arm(vcpu, &core_owner, INTERCEPT_MSR_WRITE, msr))
-			fatal("an intercept that protects the hypervisor cannot be armed");
-	}
+	for (uint32_t msr = MSR_VMX_BASIC; msr <= MSR_VMX_LAST; msr++)
+		msr_intercept(vcpu, msr);
+	if (!(vcpu->vm->caps & BACKEND_CAP_EFER))
+		msr_intercept(vcpu, MSR_EFER);
 }
 
 void vmm_main(const void *handoff, uint64_t handoff_size, uint64_t mapped)
@@ -293,6 +314,8 @@ void vmm_main(const void *handoff, uint64_t handoff_size, uint64_t mapped)
 	vm->machine = &vmm.machine;
 	vm->caps = vm->backend->caps(vm->platform);
 	vm->physical_limit = 1ull << machine->physical_address_bits;
+	if (vm->backend->cpuid_hidden)
+		vm->cpuid_hidden_count = vm->backend->cpuid_hidden(vm->platform, vm->cpuid_hidden, VM_CPUID_MAX);
 	vm->hide_cpus = placement->hide_cpus;
 	vm->vcpu = vcpu;
 	guest_memory_build(vm, handoff, placement);
@@ -322,6 +345,8 @@ void vmm_main(const void *handoff, uint64_t handoff_size, uint64_t mapped)
 		fatal("the CPU refused to turn its virtualisation extension on");
 	vcpu_state_set(vcpu, state);
 	vcpu->work = 0;
+	if (event_arrivals_collect(vcpu))
+		event_commit(vcpu);
 	vm->backend->nested_activate(vcpu, &vm->base);
 
 	caps_log(vm->caps);

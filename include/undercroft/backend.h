@@ -23,6 +23,8 @@ struct vm;
 #define BACKEND_CAP_NESTED_TYPES 0x08u /* nested entries carry the memory type, and no page has two */
 #define BACKEND_CAP_NMI_EXITS	 0x10u /* each NMI exits and is then ours to deliver; INTERCEPT_NMI_WINDOW works */
 #define BACKEND_CAP_SYSCALL_64	 0x20u /* CPUID shows SYSCALL in 64-bit mode alone */
+#define BACKEND_CAP_TIMER	 0x40u /* the timer slot works */
+#define BACKEND_CAP_EFER	 0x80u /* EFER is switched with the guest and has nothing of ours in it */
 
 /* X(symbol, name in the log) */
 #define BACKEND_CAPS(X)                 \
@@ -31,10 +33,21 @@ struct vm;
 	X(PAGES_1G, "1g-pages")         \
 	X(NESTED_TYPES, "nested-types") \
 	X(NMI_EXITS, "nmi-exits")       \
-	X(SYSCALL_64, "syscall-64")
+	X(SYSCALL_64, "syscall-64")     \
+	X(TIMER, "timer")               \
+	X(EFER, "efer")
 
 enum tlb_scope {
 	TLB_FLUSH_GUEST, /* everything of this guest */
+};
+
+#define CPUID_ANY_SUBLEAF 0xffffffffu
+
+/* Bits of CPUID that the guest must not see, because it cannot use what they stand for. */
+struct cpuid_hidden {
+	uint32_t leaf, subleaf; /* subleaf: or CPUID_ANY_SUBLEAF */
+	uint8_t gpr;		/* enum gpr: where CPUID returns them */
+	uint32_t bits;
 };
 
 /* The setup tier's half: which backend can this machine run? */
@@ -59,6 +72,12 @@ struct backend_ops {
 
 	/* The CPU's BACKEND_CAP_x bits. */
 	uint32_t (*caps)(struct platform *platform);
+
+	/*
+	 * The CPUID bits of instructions that this CPU executes, but not in a guest. Writes at most max entries,
+	 * returns how many. May be NULL: none.
+	 */
+	unsigned (*cpuid_hidden)(struct platform *platform, struct cpuid_hidden *out, unsigned max);
 
 	/* Turns the extension on for this CPU. 0 or -EIO. */
 	int (*cpu_enable)(struct vcpu *vcpu);
@@ -97,6 +116,20 @@ struct backend_ops {
 	 * interrupts and NMIs stay pending. off: back to normal. The guest's own TF is kept by core.
 	 */
 	void (*step)(struct vcpu *vcpu, bool on);
+
+	/*
+	 * Something for the guest arrived while our code ran: the next entry exits with EXIT_WINDOW as soon as the
+	 * guest can take an NMI. The one slot that may be called at any moment, between any two instructions of the
+	 * others. May be NULL: the CPU holds back what could arrive.
+	 */
+	void (*kick)(struct vcpu *vcpu);
+
+	/*
+	 * Asks for one EXIT_TIMER after the guest has run for that long from now; our own time does not count. Replaces
+	 * what was asked for before; 0: no more. What is more than the CPU can count ends early. Returns 0, or -ENOTSUP
+	 * without BACKEND_CAP_TIMER. May be NULL then.
+	 */
+	int (*timer)(struct vcpu *vcpu, uint64_t microseconds);
 
 	/* Logs what only the vendor knows about a vCPU. */
 	void (*dump)(struct vcpu *vcpu);

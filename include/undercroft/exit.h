@@ -24,12 +24,14 @@ struct vcpu;
  * EXCEPTION   an intercepted exception
  * NMI         a non-maskable interrupt arrived
  * INTR        an external interrupt arrived
- * WINDOW      the guest can take an NMI now
+ * WINDOW      the guest can take an NMI now, or something arrived while our code ran
  * INVALID     the CPU refused to enter the guest
  * INVD        INVD executed
  * CR          a write to CR0 or CR4 that changes a bit the backend owns
  * XSETBV      XSETBV executed
  * INIT        an INIT signal arrived
+ * TIMER       the time that the backend's timer was set to is over
+ * MACHINE_CHECK  a machine check came while the CPU entered the guest, which it then did not
  */
 #define EXIT_KINDS(X)             \
 	X(UNKNOWN, "unknown")     \
@@ -48,7 +50,9 @@ struct vcpu;
 	X(INVD, "invd")           \
 	X(CR, "cr")               \
 	X(XSETBV, "xsetbv")       \
-	X(INIT, "init")
+	X(INIT, "init")           \
+	X(TIMER, "timer")         \
+	X(MACHINE_CHECK, "mce")
 
 enum exit_kind {
 #define X(symbol, name) EXIT_##symbol,

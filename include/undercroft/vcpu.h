@@ -99,6 +99,7 @@ struct vcpu {
 	const struct backend_ops *backend;
 	struct exit_detail detail;
 	struct event_queue events;
+	struct event_arrivals arrived;
 	struct step_state step;
 	struct single_state single;
 	struct debug *debug; /* NULL: nothing can stop the guest */

@@ -6,6 +6,7 @@
 #define UNDERCROFT_VM_H
 
 #include <undercroft/types.h>
+#include <undercroft/backend.h>
 #include <undercroft/exit.h>
 #include <undercroft/memory_type.h>
 #include <undercroft/nested.h>
@@ -23,6 +24,7 @@ struct vcpu;
 
 #define VM_HIDDEN_MAX	  8
 #define VM_GUEST_CALL_MAX 4
+#define VM_CPUID_MAX	  8
 
 /* Memory the guest must not see: the one list that nested views, the firmware's memory map and DMA remapping read. */
 struct hidden_range {
@@ -67,6 +69,8 @@ struct vm {
 	struct sleep_watch sleep;
 	bool a20_off;	/* the guest's address line 20: a20.h */
 	bool hide_cpus; /* other CPUs exist and the guest must not start them */
+	struct cpuid_hidden cpuid_hidden[VM_CPUID_MAX];
+	unsigned cpuid_hidden_count;
 	struct plugin_registry *plugins;
 	struct control *control; /* NULL: nobody controls it */
 	struct vcpu *vcpu;

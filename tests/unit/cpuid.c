@@ -6,6 +6,8 @@
 #include <setjmp.h>
 #include <cmocka.h>
 
+#include <string.h>
+
 #include <x86/cpuid.h>
 #include <x86/cr.h>
 
@@ -151,6 +153,28 @@ static void test_topology_of_one_cpu(void **state)
 		check_cleared(leaves[i], 0, 0, 0, 0, 0);
 }
 
+/* What the backend names, and beside it what is hidden anyway. */
+static void test_instructions_hidden(void **state)
+{
+	static const struct cpuid_hidden hidden[] = {
+		{CPUID_EXT_FEATURES, CPUID_ANY_SUBLEAF, GPR_RDX, 1u << 27},
+		{CPUID_STRUCTURED, 0, GPR_RBX, 1u << 10},
+		{CPUID_STRUCTURED, 0, GPR_RCX, 1u << 5 | 1u << 22},
+		{CPUID_XSAVE, 1, GPR_RAX, 1u << 3},
+	};
+
+	(void)state;
+	check_cleared(CPUID_XSAVE, 1, 0, 0, 0, 0);
+	memcpy(spine.fake.vm.cpuid_hidden, hidden, sizeof(hidden));
+	spine.fake.vm.cpuid_hidden_count = ARRAY_SIZE(hidden);
+	check_cleared(CPUID_EXT_FEATURES, 0, 0, 0, 1u << 2 | 1u << 12, 1u << 27);
+	check_cleared(CPUID_EXT_FEATURES, 77, 0, 0, 1u << 2 | 1u << 12, 1u << 27);
+	check_cleared(CPUID_STRUCTURED, 0, 0, 1u << 10, 1u << 4 | 1u << 5 | 1u << 22, 0);
+	check_cleared(CPUID_STRUCTURED, 1, 0, 0, 0, 0);
+	check_cleared(CPUID_XSAVE, 0, 0, 0, 0, 0);
+	check_cleared(CPUID_XSAVE, 1, 1u << 3, 0, 0, 0);
+}
+
 static void test_topology_hidden(void **state)
 {
 	struct cpuid_regs regs;
@@ -217,10 +241,10 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(test_virtualisation_hidden),	 TEST(test_syscall_of_the_mode),
-		TEST(test_osxsave_is_the_guests),	 TEST(test_ospke_is_the_guests),
-		TEST(test_topology_of_one_cpu),		 TEST(test_topology_hidden),
-		TEST(test_everything_else_goes_through),
+		TEST(test_virtualisation_hidden), TEST(test_syscall_of_the_mode),
+		TEST(test_osxsave_is_the_guests), TEST(test_ospke_is_the_guests),
+		TEST(test_topology_of_one_cpu),	  TEST(test_topology_hidden),
+		TEST(test_instructions_hidden),	  TEST(test_everything_else_goes_through),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

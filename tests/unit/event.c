@@ -9,6 +9,7 @@
 #include <undercroft/errno.h>
 #include <undercroft/vcpu.h>
 #include <x86/cr.h>
+#include <x86/msr.h>
 
 #include "tests/fakes/fake_backend.h"
 
@@ -291,7 +292,8 @@ static void test_nmi_window(void **state)
 	assert_null(commit());
 	assert_int_equal(vcpu->work, 0);
 	assert_true(fake_intercept_on(cpu, INTERCEPT_NMI_WINDOW, 0));
-	/* an exception goes first and leaves the window open; a second NMI is lost in the first */
+	/* an exception goes first and leaves the window open; behind a blocked NMI, a second one is lost in the first
+	 */
 	event_queue_nmi(vcpu);
 	event_queue_ud(vcpu);
 	check_event(commit(), EVENT_EXCEPTION, 6);
@@ -345,6 +347,97 @@ static void test_nmi_delivered_again(void **state)
 	assert_int_equal(fake.vcpu.reg[REG_NMI_BLOCKED], 1);
 }
 
+/* Two before the guest takes the first: one is delivered, one waits for its IRET; a third is lost. */
+static void test_two_nmis(void **state)
+{
+	(void)state;
+	fake.vm.caps |= BACKEND_CAP_NMI_EXITS;
+	event_queue_nmi(vcpu);
+	event_queue_nmi(vcpu);
+	event_queue_nmi(vcpu);
+	check_event(commit(), EVENT_NMI, 2);
+	assert_true(vcpu->events.window);
+	fake.vcpu.reg[REG_NMI_BLOCKED] = 1;
+	assert_null(commit());
+	/* while that one waits, no third */
+	event_queue_nmi(vcpu);
+	fake.vcpu.reg[REG_NMI_BLOCKED] = 0;
+	check_event(commit(), EVENT_NMI, 2);
+	assert_false(vcpu->events.window);
+	assert_null(commit());
+}
+
+static unsigned kicks;
+
+static void count_kick(struct vcpu *v)
+{
+	assert_ptr_equal(v, vcpu);
+	kicks++;
+}
+
+/* What the host's handlers count leaves everything as it is until it is collected. */
+static void test_arrivals(void **state)
+{
+	struct backend_ops kicked = fake_backend;
+
+	(void)state;
+	fake.vm.caps |= BACKEND_CAP_NMI_EXITS;
+	kicks = 0;
+	event_nmi_arrived(vcpu); /* no kick: the CPU holds them back in time */
+	kicked.kick = count_kick;
+	vcpu->backend = &kicked;
+	event_nmi_arrived(vcpu);
+	assert_int_equal(kicks, 1);
+	assert_int_equal(vcpu->work, 0);
+	assert_int_equal(vcpu->events.nmi, 0);
+	assert_true(event_arrivals_collect(vcpu));
+	/* the window is core's now, so that it is closed when nothing waits */
+	assert_true(fake_intercept_on(&fake.vcpu, INTERCEPT_NMI_WINDOW, 0));
+	check_event(commit(), EVENT_NMI, 2);
+	check_event(commit(), EVENT_NMI, 2);
+	assert_false(fake_intercept_on(&fake.vcpu, INTERCEPT_NMI_WINDOW, 0));
+	assert_false(event_arrivals_collect(vcpu));
+	assert_null(commit());
+}
+
+static void test_machine_check(void **state)
+{
+	(void)state;
+	fake.vm.caps |= BACKEND_CAP_NMI_EXITS;
+	/* our code cannot go on, or nobody knows */
+	assert_false(event_machine_check_arrived(vcpu));
+	fake_msr_set(&fake.platform, MSR_MCG_STATUS, 6);
+	assert_false(event_machine_check_arrived(vcpu));
+	assert_false(event_arrivals_collect(vcpu));
+
+	fake_msr_set(&fake.platform, MSR_MCG_STATUS, 5);
+	fake.vcpu.reg[REG_CR4] = CR4_MCE;
+	assert_true(event_machine_check_arrived(vcpu));
+	assert_int_equal(vcpu->work, 0);
+	event_nmi_arrived(vcpu);
+	assert_true(event_arrivals_collect(vcpu));
+	/* behind a delivery that has begun, before an NMI; it does not ask whether NMIs are blocked */
+	deliver(EVENT_INTR, 0x30);
+	check_event(commit(), EVENT_INTR, 0x30);
+	assert_true(vcpu->events.window);
+	fake.vcpu.reg[REG_NMI_BLOCKED] = 1;
+	check_event(commit(), EVENT_EXCEPTION, 18);
+	assert_false(fake.vcpu.injected[0].has_error);
+	assert_null(commit());
+	fake.vcpu.reg[REG_NMI_BLOCKED] = 0;
+	check_event(commit(), EVENT_NMI, 2);
+	/* the machine's registers are the guest's to read and to clear */
+	assert_int_equal(fake_msr_get(&fake.platform, MSR_MCG_STATUS), 5);
+	assert_int_equal(shutdowns, 0);
+
+	/* as on the bare machine */
+	fake.vcpu.reg[REG_CR4] = 0;
+	assert_true(event_machine_check_arrived(vcpu));
+	assert_true(event_arrivals_collect(vcpu));
+	assert_null(commit());
+	assert_int_equal(shutdowns, 1);
+}
+
 static void test_step_trap(void **state)
 {
 	const struct event *event;
@@ -373,6 +466,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_nmi_waits_its_turn, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_nmi_window, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_nmi_delivered_again, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_two_nmis, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_arrivals, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_machine_check, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_step_trap, setup, teardown),
 	};
 

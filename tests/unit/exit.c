@@ -161,6 +161,52 @@ static void test_nmi(void **state)
 	assert_null(vcpu->fatal);
 }
 
+/* The window exits for what the host's handlers counted, too, whoever opened it. */
+static void test_window_for_arrivals(void **state)
+{
+	(void)state;
+	spine.fake.vm.caps |= BACKEND_CAP_NMI_EXITS;
+	event_nmi_arrived(vcpu);
+	spine_exit(&spine, EXIT_CPUID, 2, NULL, NULL);
+	assert_null(spine_injected(&spine));
+	spine_exit(&spine, EXIT_WINDOW, 0, NULL, NULL);
+	assert_int_equal(spine_injected(&spine)->type, EVENT_NMI);
+	assert_int_equal(fake_intercepts_on(&spine.fake.vcpu), 0);
+	assert_null(vcpu->fatal);
+}
+
+static void test_machine_check(void **state)
+{
+	const struct event delivery = {.type = EVENT_INTR, .vector = 0x20};
+
+	(void)state;
+	spine.fake.vcpu.reg[REG_CR4] = CR4_MCE;
+	spine_exit(&spine, EXIT_MACHINE_CHECK, 0, NULL, NULL);
+	assert_int_equal(spine_injected(&spine)->vector, 18);
+	assert_true(spine_logged(&spine, "a machine check on the way into the guest"));
+	/* what was to be delivered is delivered first */
+	spine_exit(&spine, EXIT_MACHINE_CHECK, 0, NULL, &delivery);
+	assert_int_equal(spine_injected(&spine)->vector, 0x20);
+	spine_exit(&spine, EXIT_CPUID, 2, NULL, NULL);
+	assert_int_equal(spine_injected(&spine)->vector, 18);
+	assert_null(vcpu->fatal);
+	spine.fake.vcpu.reg[REG_CR4] = 0;
+	spine_exit(&spine, EXIT_MACHINE_CHECK, 0, NULL, NULL);
+	assert_true(spine_logged(&spine, "takes no machine checks (CR4.MCE)"));
+	assert_int_equal(spine.fake.platform.resets, 1);
+}
+
+static void test_timer(void **state)
+{
+	uint64_t rip = vcpu->rip;
+
+	(void)state;
+	spine_exit(&spine, EXIT_TIMER, 0, NULL, NULL);
+	assert_null(vcpu->fatal);
+	assert_true(vcpu->rip == rip);
+	assert_int_equal(vcpu->work, 0);
+}
+
 static void test_invalid(void **state)
 {
 	(void)state;
@@ -424,6 +470,9 @@ int main(void)
 		TEST(test_invalid),
 		TEST(test_init),
 		TEST(test_nmi),
+		TEST(test_window_for_arrivals),
+		TEST(test_machine_check),
+		TEST(test_timer),
 		TEST(test_unexpected),
 		TEST(test_exception),
 		TEST(test_verdicts),

@@ -765,6 +765,23 @@ static void test_our_nmi_goes_first(void **state)
 	assert_null(vcpu->fatal);
 }
 
+/* An interrupt that exits is the CPU's to deliver still: nothing is queued for it. */
+static void test_interrupt_gives_up(void **state)
+{
+	(void)state;
+	spine.fake.vm.caps |= BACKEND_CAP_NMI_EXITS;
+	device_add();
+	CODE("\x66" MOV_STORE);
+	begin(DEVICE, ACCESS_WRITE);
+	spine_exit(&spine, EXIT_INTR, 0, NULL, NULL);
+	assert_false(vcpu->step.active);
+	assert_int_equal(vcpu->events.nmi, 0);
+	assert_null(spine_injected(&spine));
+	assert_null(vcpu->fatal);
+	store(DEVICE, 4, 5);
+	assert_int_equal(device.writes, 1);
+}
+
 static void test_nmi_without_step_is_an_error(void **state)
 {
 	(void)state;
@@ -1061,6 +1078,7 @@ int main(void)
 		TEST(test_ends_with_exception),
 		TEST(test_nmi_gives_up),
 		TEST(test_our_nmi_goes_first),
+		TEST(test_interrupt_gives_up),
 		TEST(test_nmi_without_step_is_an_error),
 		TEST(test_blocked_nmi_waits),
 		TEST(test_guest_steps_itself),

@@ -35,6 +35,17 @@ void trap_report(const struct trap_frame *frame)
 	longjmp(reported, 1);
 }
 
+static unsigned taken;
+
+/* As the vmm does: an NMI always; the machine check here is one that cannot go on. */
+bool trap_take(const struct trap_frame *frame)
+{
+	if (frame->vector != TRAP_NMI)
+		return false;
+	taken++;
+	return true;
+}
+
 /* The continuation, or 0 if the exception was reported. */
 static uint64_t handle(uint64_t vector, const uint8_t *place)
 {
@@ -76,7 +87,7 @@ static void test_other_vectors(void **state)
 {
 	(void)state;
 	for (uint64_t vector = 0; vector < TRAP_COUNT; vector++) {
-		if (vector != 13 && vector != 1)
+		if (vector != 13 && vector != 1 && vector != TRAP_NMI)
 			assert_true(handle(vector, first_place) == 0);
 	}
 }
@@ -88,13 +99,23 @@ static void test_stray_step(void **state)
 	assert_true(handle(1, other_place) == (uintptr_t)other_place);
 }
 
+/* What is nobody's fault interrupts nothing. */
+static void test_taken(void **state)
+{
+	(void)state;
+	taken = 0;
+	assert_true(handle(TRAP_NMI, other_place) == (uintptr_t)other_place);
+	assert_int_equal(taken, 1);
+	assert_true(handle(TRAP_MC, other_place) == 0);
+	assert_int_equal(taken, 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_fixups),
-		cmocka_unit_test(test_other_places),
-		cmocka_unit_test(test_other_vectors),
-		cmocka_unit_test(test_stray_step),
+		cmocka_unit_test(test_fixups),	      cmocka_unit_test(test_other_places),
+		cmocka_unit_test(test_other_vectors), cmocka_unit_test(test_stray_step),
+		cmocka_unit_test(test_taken),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -31,6 +31,7 @@ extern const struct backend_probe *const __start_backend_probes[];
 /* --- the CPU --- */
 
 uint64_t fake_vmcs[FAKE_VMCS_FIELDS];
+void (*fake_vmcs_writing)(uint64_t field);
 const uint8_t vmx_exit_entry[1];
 
 static struct {
@@ -131,6 +132,7 @@ static void capabilities_set(void)
 	fake_msr_set(&fake.platform, MSR_VMX_TRUE_EXIT, 0x007fffff00036dfb);
 	fake_msr_set(&fake.platform, MSR_VMX_TRUE_ENTRY, 0x0000ffff000011fb);
 	fake_msr_set(&fake.platform, MSR_VMX_EPT_VPID_CAP, 0x00000f0106334141);
+	fake_msr_set(&fake.platform, MSR_VMX_MISC, 0x5); /* the timer counts 32 ticks of the TSC */
 	fake_msr_set(&fake.platform, MSR_VMX_CR0_FIXED0, 0x80000021);
 	fake_msr_set(&fake.platform, MSR_VMX_CR4_FIXED0, 0x2000);
 	fake_msr_set(&fake.platform, MSR_FEATURE_CONTROL, 5);
@@ -144,11 +146,14 @@ static int setup(void **state)
 	ops = __start_backends[0];
 	memset(&cpu, 0, sizeof(cpu));
 	memset(fake_vmcs, 0, sizeof(fake_vmcs));
+	fake_vmcs_writing = NULL;
 	memset(log_text, 0, sizeof(log_text));
 	fake_vm_init(&fake, MIB(16), MIB(8), 64);
+	machine.tsc_mhz = 2000;
 	machine.memory = (struct memory_map){.count = 1, .range = {{0, MIB(8), MEMORY_USABLE, 0}}};
 	fake.vm.machine = &machine;
 	fake.vm.backend = ops;
+	fake.vm.caps = BACKEND_CAP_NRIP | BACKEND_CAP_NMI_EXITS;
 	fake.log.ring = log_text;
 	fake.log.ring_size = sizeof(log_text) - 1;
 	capabilities_set();
@@ -174,6 +179,17 @@ static int teardown(void **state)
 	free(vmx);
 	fake_vm_free(&fake);
 	return 0;
+}
+
+static void defaults_use(void)
+{
+	for (unsigned i = 0; i < EXIT_KIND_COUNT; i++)
+		vcpu->slot[i] = exit_defaults[i];
+}
+
+static bool window_is_open(void)
+{
+	return vmcs_read(VMCS_PROCESSOR_CONTROLS) & VMCS_PROCESSOR_NMI_WINDOW;
 }
 
 static int leave_with(uint64_t reason)
@@ -246,6 +262,9 @@ static void test_supported(void **state)
 		{MSR_VMX_SECONDARY, (uint64_t)VMCS_SECONDARY_EPT << 32, "(EPT)"},
 		{MSR_VMX_SECONDARY, (uint64_t)VMCS_SECONDARY_UNRESTRICTED_GUEST << 32, "unrestricted"},
 		{MSR_VMX_SECONDARY, (uint64_t)VMCS_SECONDARY_VPID << 32, "virtual-processor"},
+		{MSR_VMX_TRUE_PIN, (uint64_t)VMCS_PIN_NMI_EXITING << 32, "NMI exiting"},
+		{MSR_VMX_TRUE_PIN, (uint64_t)VMCS_PIN_VIRTUAL_NMIS << 32, "virtual NMIs"},
+		{MSR_VMX_TRUE_PROC, (uint64_t)VMCS_PROCESSOR_NMI_WINDOW << 32, "NMI-window"},
 		{MSR_VMX_TRUE_EXIT, (uint64_t)VMCS_EXIT_SAVE_EFER << 32, "EFER"},
 		{MSR_VMX_TRUE_ENTRY, (uint64_t)VMCS_ENTRY_LOAD_PAT << 32, "PAT"},
 		{MSR_VMX_EPT_VPID_CAP, VMX_EPT_CAP_WB, "cached"},
@@ -288,6 +307,16 @@ static void test_enable(void **state)
 	assert_int_equal(vmcs_read(VMCS_CR0_MASK), CR0_NE);
 	assert_int_equal(vmcs_read(VMCS_CR4_MASK), CR4_VMXE);
 	assert_int_equal(vmcs_read(VMCS_SECONDARY_CONTROLS), 0x10aa);
+	/* what the CPU insists on, NMI exiting and virtual NMIs; no window yet, no timer */
+	assert_int_equal(vmcs_read(VMCS_PIN_CONTROLS), 0x16 | VMCS_PIN_NMI_EXITING | VMCS_PIN_VIRTUAL_NMIS);
+	assert_false(vmcs_read(VMCS_PROCESSOR_CONTROLS) & VMCS_PROCESSOR_NMI_WINDOW);
+	assert_false(vmcs_read(VMCS_EXIT_CONTROLS) & VMCS_EXIT_SAVE_TIMER);
+	/* a machine check in our code is ours, whatever the guest's CR4 says */
+	assert_false(vmcs_read(VMCS_HOST_CR4) & CR4_MCE);
+	fake_cpuid_set(&fake.platform, CPUID_FEATURES, 0, (struct cpuid_regs){.edx = CPUID_1_EDX_MCE});
+	assert_int_equal(ops->cpu_enable(vcpu), 0);
+	assert_true(vmcs_read(VMCS_HOST_CR4) & CR4_MCE);
+	assert_false(vmcs_read(VMCS_GUEST_CR4) & CR4_MCE);
 	cpu.vmxon_error = -EIO;
 	assert_int_equal(ops->cpu_enable(vcpu), -EIO);
 	fake_msr_set(&fake.platform, MSR_FEATURE_CONTROL, 1);
@@ -304,6 +333,10 @@ static void test_kinds(void **state)
 		unsigned kind;
 	} kinds[] = {
 		{1, EXIT_INTR},
+		{7, EXIT_UNKNOWN},
+		{8, EXIT_WINDOW},
+		{52, EXIT_TIMER},
+		{0x80000029, EXIT_MACHINE_CHECK},
 		{2, EXIT_SHUTDOWN},
 		{3, EXIT_INIT},
 		{10, EXIT_CPUID},
@@ -342,10 +375,223 @@ static void test_kinds(void **state)
 static void test_nmi_is_given_back(void **state)
 {
 	(void)state;
+	defaults_use();
 	vmcs_write(VMCS_EXIT_INTR_INFO, 0x80000202);
 	(void)leave_with(0);
-	assert_int_equal(handled_kind, EXIT_NMI);
+	assert_int_equal(vcpu->exit.kind, EXIT_NMI);
 	assert_int_equal(vmcs_read(VMCS_ENTRY_INTR_INFO), 0x80000202);
+	assert_false(window_is_open());
+
+	/* while the guest blocks them, the next one waits for the window */
+	vmcs_write(VMCS_ENTRY_INTR_INFO, 0);
+	vmcs_write(VMCS_GUEST_INTERRUPTIBILITY, VMCS_BLOCKING_NMI);
+	(void)leave_with(0);
+	assert_int_equal(vmcs_read(VMCS_ENTRY_INTR_INFO), 0);
+	assert_true(window_is_open());
+	vmcs_write(VMCS_GUEST_INTERRUPTIBILITY, 0);
+	(void)leave_with(VMX_EXIT_NMI_WINDOW);
+	assert_int_equal(vmcs_read(VMCS_ENTRY_INTR_INFO), 0x80000202);
+	assert_false(window_is_open());
+	assert_null(vcpu->fatal);
+}
+
+/* In STI's shadow core waits, and the CPU has to: MOV SS' shadow holds the window off in each of them. */
+static void test_nmi_in_a_shadow(void **state)
+{
+	(void)state;
+	defaults_use();
+	vmcs_write(VMCS_EXIT_INTR_INFO, 0x80000202);
+	vmcs_write(VMCS_GUEST_RFLAGS, X86_FLAGS_FIXED | X86_FLAGS_IF);
+	vmcs_write(VMCS_GUEST_INTERRUPTIBILITY, VMCS_BLOCKING_STI);
+	(void)leave_with(0);
+	assert_int_equal(vmcs_read(VMCS_ENTRY_INTR_INFO), 0);
+	assert_true(window_is_open());
+	(void)leave_with(VMX_EXIT_NMI_WINDOW);
+	assert_int_equal(vmcs_read(VMCS_ENTRY_INTR_INFO), 0);
+	assert_int_equal(vmcs_read(VMCS_GUEST_INTERRUPTIBILITY), VMCS_BLOCKING_MOV_SS);
+	vmcs_write(VMCS_GUEST_INTERRUPTIBILITY, 0);
+	(void)leave_with(VMX_EXIT_NMI_WINDOW);
+	assert_int_equal(vmcs_read(VMCS_ENTRY_INTR_INFO), 0x80000202);
+	assert_false(window_is_open());
+}
+
+/* One whose delivery an exit interrupted blocks NMIs already, which the entry that delivers it again must not find. */
+static void test_nmi_is_delivered_again(void **state)
+{
+	(void)state;
+	vmcs_write(VMCS_GUEST_INTERRUPTIBILITY, VMCS_BLOCKING_NMI);
+	vmcs_write(VMCS_IDT_VECTORING_INFO, 0x80000202);
+	(void)leave_with(VMX_EXIT_EPT_VIOLATION);
+	assert_int_equal(vmcs_read(VMCS_ENTRY_INTR_INFO), 0x80000202);
+	assert_int_equal(vmcs_read(VMCS_GUEST_INTERRUPTIBILITY), 0);
+	/* another event leaves the blocking alone */
+	vmcs_write(VMCS_GUEST_INTERRUPTIBILITY, VMCS_BLOCKING_NMI);
+	vmcs_write(VMCS_IDT_VECTORING_INFO, 0x80000020);
+	(void)leave_with(VMX_EXIT_EPT_VIOLATION);
+	assert_int_equal(vmcs_read(VMCS_GUEST_INTERRUPTIBILITY), VMCS_BLOCKING_NMI);
+}
+
+/* An IRET that exited after it had ended the blocking has not ended it. */
+static void test_iret_interrupted(void **state)
+{
+	(void)state;
+	vmcs_write(VMCS_EXIT_QUALIFICATION, 0x1000 | 0x181);
+	(void)leave_with(VMX_EXIT_EPT_VIOLATION);
+	ops->decode_detail(vcpu);
+	assert_int_equal(ops->reg_get(vcpu, REG_NMI_BLOCKED), 1);
+	ops->reg_set(vcpu, REG_NMI_BLOCKED, 0);
+	/* nothing is defined during a delivery */
+	vmcs_write(VMCS_IDT_VECTORING_INFO, 0x80000020);
+	ops->decode_detail(vcpu);
+	assert_int_equal(ops->reg_get(vcpu, REG_NMI_BLOCKED), 0);
+	vmcs_write(VMCS_IDT_VECTORING_INFO, 0);
+	/* a fault of it, and a double fault */
+	vmcs_write(VMCS_EXIT_INTR_INFO, 0x80001b0d);
+	(void)leave_with(VMX_EXIT_EXCEPTION);
+	ops->decode_detail(vcpu);
+	assert_int_equal(ops->reg_get(vcpu, REG_NMI_BLOCKED), 1);
+	ops->reg_set(vcpu, REG_NMI_BLOCKED, 0);
+	vmcs_write(VMCS_EXIT_INTR_INFO, 0x80001b08);
+	(void)leave_with(VMX_EXIT_EXCEPTION);
+	ops->decode_detail(vcpu);
+	assert_int_equal(ops->reg_get(vcpu, REG_NMI_BLOCKED), 0);
+}
+
+/* --- what arrives while our code runs --- */
+
+static unsigned arrive_at;
+
+/* The host's NMI handler, between two instructions around a write of the processor controls. */
+static void nmi_between(uint64_t field)
+{
+	if (field == VMCS_PROCESSOR_CONTROLS && arrive_at && --arrive_at == 0)
+		event_nmi_arrived(vcpu);
+}
+
+static void test_arrival_opens_the_window(void **state)
+{
+	(void)state;
+	defaults_use();
+	/* behind the last look at anything */
+	event_nmi_arrived(vcpu);
+	assert_true(window_is_open());
+	assert_int_equal(vcpu->work, 0);
+	(void)leave_with(VMX_EXIT_NMI_WINDOW);
+	assert_int_equal(vmcs_read(VMCS_ENTRY_INTR_INFO), 0x80000202);
+	assert_false(window_is_open());
+	/* before there is a VMCS: the window opens when there is one */
+	vmx->current = false;
+	event_nmi_arrived(vcpu);
+	assert_false(window_is_open());
+	assert_int_equal(ops->cpu_enable(vcpu), 0);
+	assert_true(window_is_open());
+}
+
+/* Wherever between the instructions that close the window it comes, it ends with an open one. */
+static void test_arrival_while_the_window_closes(void **state)
+{
+	(void)state;
+	for (unsigned at = 1; at <= 2; at++) {
+		defaults_use();
+		event_nmi_arrived(vcpu);
+		(void)event_arrivals_collect(vcpu);
+		vmcs_write(VMCS_ENTRY_INTR_INFO, 0);
+		fake_vmcs_writing = nmi_between;
+		arrive_at = at;
+		(void)leave_with(VMX_EXIT_NMI_WINDOW);
+		fake_vmcs_writing = NULL;
+		assert_int_equal(arrive_at, 0);
+		assert_int_equal(vmcs_read(VMCS_ENTRY_INTR_INFO), 0x80000202);
+		assert_true(window_is_open());
+		(void)leave_with(VMX_EXIT_NMI_WINDOW);
+		assert_int_equal(vmcs_read(VMCS_ENTRY_INTR_INFO), 0x80000202);
+		assert_false(window_is_open());
+	}
+	assert_null(vcpu->fatal);
+}
+
+/* The entry did nothing: its event comes first, the machine check as soon as the guest has taken it. */
+static void test_machine_check_on_entry(void **state)
+{
+	(void)state;
+	defaults_use();
+	ops->reg_set(vcpu, REG_CR4, CR4_MCE);
+	vmcs_write(VMCS_IDT_VECTORING_INFO, 0x80000031); /* of the exit before */
+	vmcs_write(VMCS_ENTRY_INTR_INFO, 0x80000b0e);
+	vmcs_write(VMCS_ENTRY_EXCEPTION_ERROR, 7);
+	vmcs_write(VMCS_GUEST_CR0, CR0_PE | CR0_NE);
+	(void)leave_with(0x80000029);
+	assert_int_equal(vmcs_read(VMCS_ENTRY_INTR_INFO), 0x80000b0e);
+	assert_int_equal(vmcs_read(VMCS_ENTRY_EXCEPTION_ERROR), 7);
+	assert_true(window_is_open());
+	vmcs_write(VMCS_IDT_VECTORING_INFO, 0);
+	vmcs_write(VMCS_ENTRY_INTR_INFO, 0);
+	(void)leave_with(VMX_EXIT_NMI_WINDOW);
+	assert_int_equal(vmcs_read(VMCS_ENTRY_INTR_INFO), 0x80000312);
+	assert_false(window_is_open());
+	/* and without one */
+	vmcs_write(VMCS_IDT_VECTORING_INFO, 0x80000031);
+	vmcs_write(VMCS_ENTRY_INTR_INFO, 0);
+	(void)leave_with(0x80000029);
+	assert_int_equal(vmcs_read(VMCS_ENTRY_INTR_INFO), 0x80000312);
+	assert_null(vcpu->fatal);
+}
+
+/* --- the timer, CPUID --- */
+
+static void test_timer(void **state)
+{
+	const uint32_t pin = VMCS_PIN_TIMER, exit = VMCS_EXIT_SAVE_TIMER;
+
+	(void)state;
+	assert_true(ops->caps(&fake.platform.platform) & BACKEND_CAP_TIMER);
+	assert_int_equal(ops->timer(vcpu, 100000), 0);
+	assert_int_equal(vmcs_read(VMCS_PREEMPTION_TIMER), 100000 * 2000 / 32);
+	assert_true(vmcs_read(VMCS_PIN_CONTROLS) & pin && vmcs_read(VMCS_EXIT_CONTROLS) & exit);
+	/* steps leave it on */
+	ops->step(vcpu, true);
+	ops->step(vcpu, false);
+	assert_true(vmcs_read(VMCS_PIN_CONTROLS) & pin && vmcs_read(VMCS_EXIT_CONTROLS) & exit);
+	/* once, and then it costs nothing */
+	(void)leave_with(VMX_EXIT_TIMER);
+	assert_int_equal(handled_kind, EXIT_TIMER);
+	assert_false(vmcs_read(VMCS_PIN_CONTROLS) & pin || vmcs_read(VMCS_EXIT_CONTROLS) & exit);
+	assert_int_equal(ops->timer(vcpu, UINT64_MAX), 0);
+	assert_int_equal(vmcs_read(VMCS_PREEMPTION_TIMER), UINT32_MAX);
+	assert_int_equal(ops->timer(vcpu, 0), 0);
+	assert_false(vmcs_read(VMCS_PIN_CONTROLS) & pin || vmcs_read(VMCS_EXIT_CONTROLS) & exit);
+
+	/* both controls or none */
+	fake_msr_set(&fake.platform, MSR_VMX_TRUE_EXIT, 0x003fffff00036dfb);
+	assert_false(ops->caps(&fake.platform.platform) & BACKEND_CAP_TIMER);
+	assert_int_equal(ops->cpu_enable(vcpu), 0);
+	assert_int_equal(ops->timer(vcpu, 1), -ENOTSUP);
+	assert_false(vmcs_read(VMCS_PIN_CONTROLS) & pin);
+}
+
+static void test_cpuid_hidden(void **state)
+{
+	struct cpuid_hidden hidden[VM_CPUID_MAX];
+
+	(void)state;
+	fake_msr_set(&fake.platform, MSR_VMX_SECONDARY, 0x0c1010aa00000000);
+	assert_int_equal(ops->cpuid_hidden(&fake.platform.platform, hidden, VM_CPUID_MAX), 0);
+	/* no RDTSCP, and so no RDPID; XSAVES */
+	fake_msr_set(&fake.platform, MSR_VMX_SECONDARY, 0x0c0010a200000000);
+	assert_int_equal(ops->cpuid_hidden(&fake.platform.platform, hidden, VM_CPUID_MAX), 3);
+	assert_int_equal(hidden[0].leaf, 0x80000001);
+	assert_int_equal(hidden[0].gpr, GPR_RDX);
+	assert_int_equal(hidden[0].bits, 1 << 27);
+	assert_int_equal(hidden[1].leaf, 7);
+	assert_int_equal(hidden[1].gpr, GPR_RCX);
+	assert_int_equal(hidden[1].bits, 1 << 22);
+	assert_int_equal(hidden[2].leaf, 0xd);
+	assert_int_equal(hidden[2].subleaf, 1);
+	assert_int_equal(hidden[2].bits, 1 << 3);
+	assert_int_equal(ops->cpuid_hidden(&fake.platform.platform, hidden, 2), 2);
+	/* all of them */
+	fake_msr_set(&fake.platform, MSR_VMX_SECONDARY, 0x000000a200000000);
+	assert_int_equal(ops->cpuid_hidden(&fake.platform.platform, hidden, VM_CPUID_MAX), 6);
 }
 
 static void test_exit_writes_what_changed(void **state)
@@ -449,6 +695,37 @@ static void test_registers(void **state)
 	assert_int_equal(vmcs_read(VMCS_GUEST_INTERRUPTIBILITY), VMCS_BLOCKING_STI);
 }
 
+/* The CPU takes the PDPTEs from the VMCS: what we write to CR3 loads them, as the guest's own MOV would. */
+static void test_pdptes(void **state)
+{
+	uint64_t *table = fake_memory_at(&fake.platform, 0x12340, 32);
+
+	(void)state;
+	for (unsigned i = 0; i < 4; i++)
+		table[i] = 0x100001 + 0x1000 * i;
+	ops->reg_set(vcpu, REG_CR3, 0x12345);
+	ops->reg_set(vcpu, REG_CR0, CR0_PE | CR0_PG);
+	assert_int_equal(vmcs_read(VMCS_GUEST_PDPTE0), 0);
+	ops->reg_set(vcpu, REG_CR4, CR4_PAE);
+	for (unsigned i = 0; i < 4; i++)
+		assert_true(vmcs_read(VMCS_GUEST_PDPTE0 + 2 * i) == 0x100001 + 0x1000 * i);
+	/* the guest's memory moves on, its registers do not: a write that does not load them leaves them alone */
+	table[0] = 0x200001;
+	ops->reg_set(vcpu, REG_CR0, CR0_PE | CR0_PG | CR0_NE);
+	ops->reg_set(vcpu, REG_CR4, CR4_PAE | CR4_MCE);
+	assert_true(vmcs_read(VMCS_GUEST_PDPTE0) == 0x100001);
+	ops->reg_set(vcpu, REG_CR4, CR4_PAE | CR4_PGE);
+	assert_true(vmcs_read(VMCS_GUEST_PDPTE0) == 0x200001);
+	table[0] = 0x300001;
+	ops->reg_set(vcpu, REG_CR3, 0x12340);
+	assert_true(vmcs_read(VMCS_GUEST_PDPTE0) == 0x300001);
+	/* long mode has none */
+	ops->reg_set(vcpu, REG_EFER, EFER_LME | EFER_LMA);
+	table[0] = 0x400001;
+	ops->reg_set(vcpu, REG_CR3, 0x12340);
+	assert_true(vmcs_read(VMCS_GUEST_PDPTE0) == 0x300001);
+}
+
 static void test_segments(void **state)
 {
 	struct segment segment = {.base = 0x12340, .limit = 0xffffffff, .selector = 8, .attributes = 0xa9b}, back;
@@ -499,7 +776,7 @@ static void test_step(void **state)
 	assert_int_equal(vmcs_read(VMCS_PIN_CONTROLS) & 9, 8);
 	ops->step(vcpu, false);
 	assert_int_equal(vmcs_read(VMCS_EXCEPTION_BITMAP), 0);
-	assert_int_equal(vmcs_read(VMCS_PIN_CONTROLS) & 9, 0);
+	assert_int_equal(vmcs_read(VMCS_PIN_CONTROLS) & 9, 8);
 	/* interrupts that the guest could take come first */
 	vcpu->rflags = X86_FLAGS_FIXED | X86_FLAGS_IF;
 	ops->step(vcpu, true);
@@ -566,13 +843,114 @@ static void test_dump_names_the_field(void **state)
 	(void)state;
 	vmcs_write(VMCS_GUEST_CR0, CR0_PG | CR0_NE);
 	(void)leave_with(0x80000021);
+	assert_string_equal(vcpu->fatal, "the CPU refused to enter the guest: CR0: PG without PE");
 	ops->dump(vcpu);
-	assert_non_null(strstr(log_text, "CR0: PG without PE"));
-	vmcs_write(VMCS_EXIT_REASON, 0);
+	assert_non_null(strstr(log_text, "vmcs: the CPU refused to enter the guest: CR0: PG without PE"));
+}
+
+static const char *refusal_of(uint64_t reason)
+{
+	vcpu->fatal = NULL;
+	vmcs_write(VMCS_EXIT_REASON, reason);
+	(void)(reason ? vmx_exit(vmx) : vmx_entry_failed(vmx));
+	assert_int_equal(handled_kind, EXIT_INVALID);
+	assert_ptr_equal(vcpu->fatal, vmx->refusal);
+	return vcpu->fatal;
+}
+
+static void test_refusals(void **state)
+{
+	static const struct {
+		uint64_t field, value;
+		const char *word;
+	} guest[] = {
+		{VMCS_GUEST_CR4, 0, "CR4: VMXE"},
+		{VMCS_GUEST_CR0, CR0_NE | 1ull << 32, "CR0: NE is clear, or a high bit"},
+		{VMCS_GUEST_EFER, EFER_LMA, "EFER: LMA differs from the entry control"},
+		{VMCS_GUEST_DR7, 1ull << 32, "DR7"},
+		{VMCS_GUEST_ES_ACCESS + 14, 0x89, "TR: access rights"},
+		{VMCS_GUEST_CS_ACCESS, 0x1009b, "CS: access rights"},
+		{VMCS_GUEST_ES_LIMIT + 6, 0x100000, "DS: its limit"},
+		{VMCS_GUEST_RFLAGS, 0, "RFLAGS: bit 1"},
+		{VMCS_GUEST_INTERRUPTIBILITY, 3, "both STI and MOV SS"},
+		{VMCS_GUEST_ACTIVITY, 4, "activity"},
+		{VMCS_LINK_POINTER, 0, "link pointer"},
+		{VMCS_EXIT_QUALIFICATION, 2, "PDPTEs"},
+	};
+
+	(void)state;
+	vmcs_write(VMCS_GUEST_CR0, CR0_NE);
+	vmcs_write(VMCS_GUEST_CR4, CR4_VMXE);
+	for (unsigned i = 0; i < 14; i += 2)
+		vmcs_write(VMCS_GUEST_ES_ACCESS + i, i == 12 ? 0x82 : 0x93);
+	vmcs_write(VMCS_GUEST_CS_ACCESS, 0x9b);
+	vmcs_write(VMCS_GUEST_ES_ACCESS + 14, 0x8b);
+	assert_non_null(strstr(refusal_of(0x80000021), "none of the fields"));
+	for (unsigned i = 0; i < ARRAY_SIZE(guest); i++) {
+		uint64_t good = vmcs_read(guest[i].field);
+
+		vmcs_write(guest[i].field, guest[i].value);
+		assert_non_null(strstr(refusal_of(0x80000021), guest[i].word));
+		vmcs_write(guest[i].field, good);
+	}
+
 	vmcs_write(VMCS_INSTRUCTION_ERROR, 7);
-	(void)vmx_entry_failed(vmx);
+	vmcs_write(VMCS_EPT_POINTER, 0x101e);
+	assert_non_null(strstr(refusal_of(0), "an invalid control field"));
+	vmcs_write(VMCS_EPT_POINTER, 0x1000);
+	assert_non_null(strstr(refusal_of(0), "EPT pointer"));
+	vmcs_write(VMCS_PIN_CONTROLS, 0);
+	assert_non_null(strstr(refusal_of(0), "pin-based controls"));
+	vmcs_write(VMCS_INSTRUCTION_ERROR, 8);
+	assert_non_null(strstr(refusal_of(0), "host-state"));
+	vmcs_write(VMCS_INSTRUCTION_ERROR, 999);
+	assert_non_null(strstr(refusal_of(0), "without a name"));
+}
+
+/* The entry of each level in words, and which of them is wrong. */
+static void test_ept_misconfiguration(void **state)
+{
+	static const struct {
+		uint64_t entry;
+		const char *words;
+	} level1[] = {
+		{0x5037, "level 1 of 403123: entry 5037: rwx, type 6, a page"},
+		{0x5036, "entry 5036: -wx, type 6, WRONG: it can be written, but not read"},
+		{0x501f, "type 3, WRONG: the memory type is reserved"},
+		{0x0001000000005037, "WRONG: the address is more than the CPU has"},
+		{0, "level 1 of 403123: entry 0: ---, type 0, absent"},
+	};
+	uint64_t *tables = fake_memory_at(&fake.platform, 0x1000, 4 * PAGE_SIZE);
+
+	(void)state;
+	vmcs_write(VMCS_EPT_POINTER, 0x101e);
+	vmcs_write(VMCS_GUEST_PHYSICAL_ADDRESS, 0x403123);
+	tables[0] = 0x2007;
+	tables[512] = 0x3007;
+	tables[1024 + 2] = 0x4007;
+	for (unsigned i = 0; i < ARRAY_SIZE(level1); i++) {
+		tables[1536 + 3] = level1[i].entry;
+		vcpu->fatal = NULL;
+		memset(log_text, 0, sizeof(log_text));
+		fake.log.written = 0;
+		(void)leave_with(VMX_EXIT_EPT_MISCONFIG);
+		assert_string_equal(vcpu->fatal, "an invalid entry in the EPT for guest-physical 403123");
+		ops->dump(vcpu);
+		assert_non_null(strstr(log_text, "EPT level 4 of 403123: entry 2007: rwx, type 0, a table"));
+		assert_non_null(strstr(log_text, level1[i].words));
+	}
+	tables[1024 + 2] = 0x40000f;
 	ops->dump(vcpu);
-	assert_non_null(strstr(log_text, "an invalid control field"));
+	assert_non_null(strstr(log_text, "level 2 of 403123: entry 40000f: rwx, type 1, WRONG: reserved bits are set"));
+	tables[1024 + 2] = 0x4010b7;
+	ops->dump(vcpu);
+	assert_non_null(strstr(log_text, "level 2 of 403123: entry 4010b7: rwx, type 6, WRONG: reserved bits are set"));
+	tables[0] = 0x87;
+	ops->dump(vcpu);
+	assert_non_null(strstr(log_text, "level 4 of 403123: entry 87: rwx, type 0, WRONG: a page at this level"));
+	vmcs_write(VMCS_EPT_POINTER, 0x7ffffffff01e);
+	ops->dump(vcpu);
+	assert_non_null(strstr(log_text, "EPT level 4: no table at 7ffffffff000"));
 }
 
 int main(void)
@@ -585,17 +963,28 @@ int main(void)
 		TEST(test_enable),
 		TEST(test_kinds),
 		TEST(test_nmi_is_given_back),
+		TEST(test_nmi_in_a_shadow),
+		TEST(test_nmi_is_delivered_again),
+		TEST(test_iret_interrupted),
+		TEST(test_arrival_opens_the_window),
+		TEST(test_arrival_while_the_window_closes),
+		TEST(test_machine_check_on_entry),
+		TEST(test_timer),
+		TEST(test_cpuid_hidden),
 		TEST(test_exit_writes_what_changed),
 		TEST(test_pending_debug),
 		TEST(test_detail),
 		TEST(test_debug_exception_sets_dr6),
 		TEST(test_registers),
+		TEST(test_pdptes),
 		TEST(test_segments),
 		TEST(test_bitmaps),
 		TEST(test_step),
 		TEST(test_events),
 		TEST(test_nested),
 		TEST(test_dump_names_the_field),
+		TEST(test_refusals),
+		TEST(test_ept_misconfiguration),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
