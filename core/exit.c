@@ -65,19 +65,9 @@ static enum verdict exit_invalid(struct vcpu *vcpu)
 	return VERDICT_RESUME;
 }
 
-static enum verdict exit_unexpected(struct vcpu *vcpu)
+enum verdict exit_unexpected(struct vcpu *vcpu)
 {
 	vcpu_fatal(vcpu, "an exit that nothing asked for");
-	return VERDICT_RESUME;
-}
-
-/* The guest takes it before the instruction that was to be stepped, which tries again behind it. */
-static enum verdict exit_intr(struct vcpu *vcpu)
-{
-	if (!vcpu->single.active)
-		return exit_unexpected(vcpu);
-	instruction_end(vcpu, false);
-	debug_event_pending(vcpu);
 	return VERDICT_RESUME;
 }
 
@@ -96,13 +86,6 @@ static enum verdict exit_machine_check(struct vcpu *vcpu)
 	log_printf(vcpu->vm->log, "undercroft: a machine check on the way into the guest is given to it\n");
 	instruction_end(vcpu, false);
 	event_queue_machine_check(vcpu);
-	return VERDICT_RESUME;
-}
-
-/* Whoever set the timer hooks this. */
-static enum verdict exit_timer(struct vcpu *vcpu)
-{
-	(void)vcpu;
 	return VERDICT_RESUME;
 }
 
@@ -125,6 +108,8 @@ const exit_handler_fn exit_defaults[EXIT_KIND_COUNT] = {
 	[EXIT_INIT] = exit_init,
 	[EXIT_TIMER] = exit_timer,
 	[EXIT_MACHINE_CHECK] = exit_machine_check,
+	[EXIT_HLT] = exit_hlt,
+	[EXIT_MWAIT] = exit_mwait,
 	[EXIT_UNKNOWN] = exit_unexpected,
 };
 

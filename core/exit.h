@@ -23,6 +23,18 @@ enum verdict exit_hypercall(struct vcpu *vcpu);
 enum verdict exit_cr(struct vcpu *vcpu);
 enum verdict exit_xsetbv(struct vcpu *vcpu);
 
+/* exit.c: fatal */
+enum verdict exit_unexpected(struct vcpu *vcpu);
+
+/* idle.c */
+enum verdict exit_intr(struct vcpu *vcpu);
+enum verdict exit_hlt(struct vcpu *vcpu);
+enum verdict exit_mwait(struct vcpu *vcpu);
+enum verdict exit_timer(struct vcpu *vcpu);
+
+/* The guest waited at a HLT, which ends now: RIP goes behind it. */
+void idle_wake(struct vcpu *vcpu);
+
 /* step.c */
 
 /* Takes the step's pages from the pool. Returns 0 or -ENOMEM. */

@@ -324,8 +324,9 @@ enum verdict exit_nmi(struct vcpu *vcpu)
 {
 	bool is_ours = (vcpu->vm->caps & BACKEND_CAP_NMI_EXITS) != 0;
 
-	if (!vcpu->step.active && !vcpu->single.active && !is_ours)
+	if (!vcpu->step.active && !vcpu->single.active && !vcpu->idle.waits && !is_ours)
 		return VERDICT_FATAL;
+	idle_wake(vcpu);
 	instruction_end(vcpu, false);
 	if (is_ours)
 		event_queue_nmi(vcpu);

@@ -3,6 +3,7 @@
  * Events in the VMCB's format. APM vol. 2, "Event Injection" (15.20) and "EXITINTINFO" (15.7.2). What wins is core's
  * decision.
  */
+#include "backends/svm/insn.h"
 #include "backends/svm/svm.h"
 
 #define VECTOR_NMI	      2
@@ -109,4 +110,12 @@ void svm_delivery_interrupted(struct svm_vcpu *svm)
 		}
 	}
 	svm->vcpu.work |= WORK_DELIVERY | WORK_EVENT;
+}
+
+/* Interrupts stay off: RFLAGS.IF is 0. */
+void svm_admit(struct vcpu *vcpu)
+{
+	svm_insn_stgi();
+	svm_insn_clgi();
+	(void)event_arrivals_collect(vcpu);
 }

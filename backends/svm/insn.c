@@ -14,6 +14,11 @@ void svm_insn_vmsave(paddr_t vmcb)
 	__asm__ volatile("vmsave %%rax" : : "a"(vmcb) : "memory");
 }
 
+void svm_insn_stgi(void)
+{
+	__asm__ volatile("stgi" : : : "memory");
+}
+
 void svm_insn_clgi(void)
 {
 	__asm__ volatile("clgi" : : : "memory");

@@ -10,6 +10,7 @@
 /* Defined by the entry code on metal and by the fakes for hosted tests. */
 void svm_insn_vmload(paddr_t vmcb);
 void svm_insn_vmsave(paddr_t vmcb);
+void svm_insn_stgi(void);
 void svm_insn_clgi(void);
 uint64_t svm_insn_cr8_get(void);
 void svm_insn_cr8_set(uint64_t value);

@@ -16,6 +16,32 @@ static void bit_set(uint8_t *map, uint32_t bit, bool on)
 		map[bit / 8] &= (uint8_t) ~(1u << bit % 8);
 }
 
+static void mask_set(uint32_t *intercepts, uint32_t mask, bool on)
+{
+	*intercepts = on ? *intercepts | mask : *intercepts & ~mask;
+}
+
+/*
+ * A virtual interrupt that is never delivered: it exits when it could be, which is when the guest can take interrupts
+ * and has taken those that wait. APM vol. 2, "Injecting Virtual (INTR) Interrupts" (15.21.4)
+ */
+static void interrupt_window(struct vmcb *vmcb, bool on)
+{
+	mask_set(&vmcb->intercept_1, VMCB_INTERCEPT1_VINTR, on);
+	vmcb->v_intr &= ~(VMCB_V_IRQ | VMCB_V_INTR_PRIO | VMCB_V_IGN_TPR);
+	if (on)
+		vmcb->v_intr |= VMCB_V_IRQ | VMCB_V_INTR_PRIO | VMCB_V_IGN_TPR;
+}
+
+void svm_interrupt_pass(struct vcpu *vcpu)
+{
+	struct vmcb *vmcb = &svm_vcpu(vcpu)->vmcb;
+	bool waits = vmcb->exitcode == VMEXIT_INTR;
+
+	interrupt_window(vmcb, waits);
+	mask_set(&vmcb->intercept_1, VMCB_INTERCEPT1_INTR, !waits);
+}
+
 /* Two bits an MSR, read first; three ranges of 8192 MSRs, 2 KiB each. */
 static int msrpm_set(struct svm_vcpu *svm, uint32_t index, bool write, bool on)
 {
@@ -55,7 +81,18 @@ int svm_intercept(struct vcpu *vcpu, enum intercept_kind kind, uint32_t argument
 			svm->vmcb.intercept_exceptions = svm->saved_exceptions;
 		return 0;
 	case INTERCEPT_NMI:
+		/* a step has it anyway */
+		if (!(svm->vmcb.v_intr & VMCB_V_INTR_MASKING))
+			mask_set(&svm->vmcb.intercept_1, VMCB_INTERCEPT1_NMI, on);
+		return 0;
 	case INTERCEPT_INTR:
+		interrupt_window(&svm->vmcb, false);
+		mask_set(&svm->vmcb.intercept_1, VMCB_INTERCEPT1_INTR, on);
+		return 0;
+	case INTERCEPT_IDLE:
+		mask_set(&svm->vmcb.intercept_1, VMCB_INTERCEPT1_HLT, on);
+		mask_set(&svm->vmcb.intercept_2, VMCB_INTERCEPT2_MWAIT, on);
+		return 0;
 	case INTERCEPT_NMI_WINDOW:
 	default:
 		return -ENOTSUP;
@@ -75,10 +112,14 @@ void svm_step(struct vcpu *vcpu, bool on)
 		vcpu->rflags |= X86_FLAGS_TF;
 		vmcb->intercept_exceptions = 0xffffffff;
 		vmcb->intercept_1 |= VMCB_INTERCEPT1_NMI;
+		if (vmcb->intercept_1 & VMCB_INTERCEPT1_VINTR)
+			vmcb->v_intr &= ~VMCB_V_IRQ;
 		vmcb->v_intr |= VMCB_V_INTR_MASKING;
 	} else {
 		vmcb->intercept_exceptions = svm_vcpu(vcpu)->saved_exceptions;
-		vmcb->intercept_1 &= ~VMCB_INTERCEPT1_NMI;
+		mask_set(&vmcb->intercept_1, VMCB_INTERCEPT1_NMI, intercept_count(vcpu, INTERCEPT_NMI, 0) != 0);
 		vmcb->v_intr &= ~VMCB_V_INTR_MASKING;
+		if (vmcb->intercept_1 & VMCB_INTERCEPT1_VINTR)
+			vmcb->v_intr |= VMCB_V_IRQ;
 	}
 }

@@ -17,16 +17,18 @@ static const uint8_t kinds[VMEXIT_CODE_COUNT] = {
 	[VMEXIT_INTR] = EXIT_INTR,
 	[VMEXIT_NMI] = EXIT_NMI,
 	[VMEXIT_INIT] = EXIT_INIT,
-	[VMEXIT_VINTR] = EXIT_WINDOW,
+	[VMEXIT_VINTR] = EXIT_INTR,
 	[VMEXIT_CPUID] = EXIT_CPUID,
 	[VMEXIT_IOIO] = EXIT_IO,
 	[VMEXIT_MSR] = EXIT_MSR,
 	[VMEXIT_SHUTDOWN] = EXIT_SHUTDOWN,
 	[VMEXIT_VMMCALL] = EXIT_HYPERCALL,
 	[VMEXIT_INVD] = EXIT_INVD,
+	[VMEXIT_HLT] = EXIT_HLT,
 	[VMEXIT_INVLPGA] = EXIT_VIRT_INSN,
 	[VMEXIT_VMRUN] = EXIT_VIRT_INSN,
 	[VMEXIT_VMLOAD... VMEXIT_SKINIT] = EXIT_VIRT_INSN,
+	[VMEXIT_MWAIT] = EXIT_MWAIT,
 };
 
 /*
@@ -47,6 +49,8 @@ static __attribute__((noinline)) uint8_t length_find(struct svm_vcpu *svm)
 		break;
 	case EXIT_HYPERCALL:
 	case EXIT_INVD:
+	case EXIT_HLT:
+	case EXIT_MWAIT:
 		break;
 	default:
 		return 0; /* not an instruction, or EXITINFO2 tells */

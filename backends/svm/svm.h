@@ -65,9 +65,11 @@ void svm_seg_set(struct vcpu *vcpu, enum seg seg, const struct segment *value);
 /* intercept.c */
 int svm_intercept(struct vcpu *vcpu, enum intercept_kind kind, uint32_t argument, bool on);
 void svm_step(struct vcpu *vcpu, bool on);
+void svm_interrupt_pass(struct vcpu *vcpu);
 
 /* event.c */
 void svm_inject(struct vcpu *vcpu, const struct event *event);
+void svm_admit(struct vcpu *vcpu);
 void svm_delivery_interrupted(struct svm_vcpu *svm);
 
 /* nested.c */

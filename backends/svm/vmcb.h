@@ -88,6 +88,7 @@ _Static_assert(sizeof(struct vmcb) == 4096, "VMCB layout");
 #define VMCB_INTERCEPT1_VINTR	 (1u << 4)
 #define VMCB_INTERCEPT1_CPUID	 (1u << 18)
 #define VMCB_INTERCEPT1_INVD	 (1u << 22)
+#define VMCB_INTERCEPT1_HLT	 (1u << 24)
 #define VMCB_INTERCEPT1_INVLPGA	 (1u << 26)
 #define VMCB_INTERCEPT1_IOIO	 (1u << 27)
 #define VMCB_INTERCEPT1_MSR	 (1u << 28)
@@ -100,10 +101,14 @@ _Static_assert(sizeof(struct vmcb) == 4096, "VMCB layout");
 #define VMCB_INTERCEPT2_STGI	(1u << 4)
 #define VMCB_INTERCEPT2_CLGI	(1u << 5)
 #define VMCB_INTERCEPT2_SKINIT	(1u << 6)
+#define VMCB_INTERCEPT2_MWAIT	(1u << 11)
 
 #define VMCB_TLB_NOTHING   0
 #define VMCB_TLB_FLUSH_ALL 1
 
+#define VMCB_V_IRQ	    (1ull << 8)
+#define VMCB_V_INTR_PRIO    (0xfull << 16)
+#define VMCB_V_IGN_TPR	    (1ull << 20)
 #define VMCB_V_INTR_MASKING (1ull << 24)
 
 #define VMCB_NESTED_ENABLE_NP 1ull
@@ -118,6 +123,7 @@ _Static_assert(sizeof(struct vmcb) == 4096, "VMCB layout");
 #define VMEXIT_VINTR	  0x064
 #define VMEXIT_CPUID	  0x072
 #define VMEXIT_INVD	  0x076
+#define VMEXIT_HLT	  0x078
 #define VMEXIT_INVLPGA	  0x07a
 #define VMEXIT_IOIO	  0x07b
 #define VMEXIT_MSR	  0x07c
@@ -129,6 +135,7 @@ _Static_assert(sizeof(struct vmcb) == 4096, "VMCB layout");
 #define VMEXIT_STGI	  0x084
 #define VMEXIT_CLGI	  0x085
 #define VMEXIT_SKINIT	  0x086
+#define VMEXIT_MWAIT	  0x08b
 #define VMEXIT_CODE_COUNT 0x0a0 /* all codes above are sparse */
 #define VMEXIT_NPF	  0x400
 #define VMEXIT_INVALID	  0xffffffffu /* the low half of -1 */

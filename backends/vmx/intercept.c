@@ -137,6 +137,7 @@ int vmx_intercept(struct vcpu *vcpu, enum intercept_kind kind, uint32_t argument
 		return 0;
 	case INTERCEPT_NMI: /* each of them exits */
 	case INTERCEPT_INTR:
+	case INTERCEPT_IDLE:
 	default:
 		return -ENOTSUP;
 	}

@@ -131,6 +131,15 @@ struct backend_ops {
 	 */
 	int (*timer)(struct vcpu *vcpu, uint64_t microseconds);
 
+	/*
+	 * After EXIT_INTR: the guest takes the interrupt that waits, and the next EXIT_INTR comes when it could take
+	 * another, whether there is one or not. May be NULL: INTERCEPT_INTR and INTERCEPT_IDLE are not supported.
+	 */
+	void (*interrupt_pass)(struct vcpu *vcpu);
+
+	/* Lets SMIs and NMIs in that wait while our code runs. May be NULL: none do. */
+	void (*admit)(struct vcpu *vcpu);
+
 	/* Logs what only the vendor knows about a vCPU. */
 	void (*dump)(struct vcpu *vcpu);
 };

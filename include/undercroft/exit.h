@@ -32,6 +32,8 @@ struct vcpu;
  * INIT        an INIT signal arrived
  * TIMER       the time that the backend's timer was set to is over
  * MACHINE_CHECK  a machine check came while the CPU entered the guest, which it then did not
+ * HLT         HLT executed
+ * MWAIT       MWAIT executed
  */
 #define EXIT_KINDS(X)             \
 	X(UNKNOWN, "unknown")     \
@@ -52,7 +54,9 @@ struct vcpu;
 	X(XSETBV, "xsetbv")       \
 	X(INIT, "init")           \
 	X(TIMER, "timer")         \
-	X(MACHINE_CHECK, "mce")
+	X(MACHINE_CHECK, "mce")   \
+	X(HLT, "hlt")             \
+	X(MWAIT, "mwait")
 
 enum exit_kind {
 #define X(symbol, name) EXIT_##symbol,

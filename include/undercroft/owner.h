@@ -22,7 +22,8 @@ enum intercept_kind {
 	INTERCEPT_PORT,	      /* argument: port, 0..0xffff */
 	INTERCEPT_EXCEPTION,  /* argument: vector, 0..31 */
 	INTERCEPT_NMI,	      /* argument: 0 */
-	INTERCEPT_INTR,	      /* argument: 0; INTR is masked by the host's IF while armed */
+	INTERCEPT_INTR,	      /* argument: 0; EXIT_INTR for each that the guest can take, which still waits then */
+	INTERCEPT_IDLE,	      /* argument: 0; HLT and MWAIT */
 	INTERCEPT_NMI_WINDOW, /* argument: 0; EXIT_WINDOW as soon as the guest can take an NMI */
 };
 

@@ -70,6 +70,13 @@ struct single_state {
 	uint64_t saved; /* SYSCALL: FMASK, SYSRET: R11, as the guest had it */
 };
 
+/* A guest whose HLT exits: idle.c. */
+struct idle_state {
+	bool waits;
+	uint8_t length; /* of its HLT */
+	uint64_t rip;	/* there */
+};
+
 /*
  * How often each kind of exit happened. The layout is public: tools read it from outside of the machine at the address
  * that the log names at start.
@@ -102,6 +109,7 @@ struct vcpu {
 	struct event_arrivals arrived;
 	struct step_state step;
 	struct single_state single;
+	struct idle_state idle;
 	struct debug *debug; /* NULL: nothing can stop the guest */
 	struct region apic;  /* watched while other CPUs are hidden */
 	const char *fatal;   /* why run() returned */

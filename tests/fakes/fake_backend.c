@@ -219,6 +219,11 @@ static void fake_step(struct vcpu *vcpu, bool on)
 	}
 }
 
+static void fake_interrupt_pass(struct vcpu *vcpu)
+{
+	fake_of(vcpu)->interrupt_passes++;
+}
+
 static void fake_dump(struct vcpu *vcpu)
 {
 	fake_of(vcpu)->dumps++;
@@ -244,6 +249,7 @@ const struct backend_ops fake_backend = {
 	.nested_activate = fake_nested_activate,
 	.tlb_flush = fake_tlb_flush,
 	.step = fake_step,
+	.interrupt_pass = fake_interrupt_pass,
 	.dump = fake_dump,
 };
 

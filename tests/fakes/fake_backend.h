@@ -62,6 +62,7 @@ struct fake_vcpu {
 	unsigned activations, flushes;
 	bool stepping;
 	unsigned steps_on, steps_off;
+	unsigned interrupt_passes;
 	unsigned dumps;
 	unsigned details_decoded;
 

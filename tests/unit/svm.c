@@ -31,7 +31,7 @@ extern const struct backend_probe *const __start_backend_probes[], *const __stop
 static struct {
 	struct vmcb hidden; /* only the fields that VMLOAD and VMSAVE know */
 	uint64_t cr8, dr[4];
-	unsigned loads, saves, clgis;
+	unsigned loads, saves, clgis, stgis;
 } cpu;
 
 static void hidden_copy(struct vmcb *to, const struct vmcb *from)
@@ -62,6 +62,11 @@ void svm_insn_vmsave(paddr_t vmcb)
 	assert_int_equal(vmcb & ~PAGE_MASK, 0);
 	hidden_copy((struct vmcb *)vmcb, &cpu.hidden);
 	cpu.saves++;
+}
+
+void svm_insn_stgi(void)
+{
+	cpu.stgis++;
 }
 
 void svm_insn_clgi(void)
@@ -304,7 +309,7 @@ static unsigned expected_kind(uint64_t code)
 	case 0x63:
 		return EXIT_INIT;
 	case 0x64:
-		return EXIT_WINDOW;
+		return EXIT_INTR;
 	case 0x72:
 		return EXIT_CPUID;
 	case 0x76:
@@ -321,10 +326,14 @@ static unsigned expected_kind(uint64_t code)
 		return EXIT_IO;
 	case 0x7c:
 		return EXIT_MSR;
+	case 0x78:
+		return EXIT_HLT;
 	case 0x7f:
 		return EXIT_SHUTDOWN;
 	case 0x81:
 		return EXIT_HYPERCALL;
+	case 0x8b:
+		return EXIT_MWAIT;
 	case 0x400:
 		return EXIT_NESTED;
 	case 0xffffffff: /* as QEMU stores -1 */
@@ -800,9 +809,56 @@ static void test_exceptions(void **state)
 	assert_int_equal(ops->intercept(vcpu, INTERCEPT_EXCEPTION, 1, false), 0);
 	assert_int_equal(vmcb->intercept_exceptions, 0x80000000);
 	assert_int_equal(ops->intercept(vcpu, INTERCEPT_EXCEPTION, 32, true), -EINVAL);
-	assert_int_equal(ops->intercept(vcpu, INTERCEPT_NMI, 0, true), -ENOTSUP);
-	assert_int_equal(ops->intercept(vcpu, INTERCEPT_INTR, 0, true), -ENOTSUP);
 	assert_int_equal(ops->intercept(vcpu, (enum intercept_kind)99, 0, true), -ENOTSUP);
+}
+
+static void test_idle(void **state)
+{
+	static const struct owner owner = {.name = "test"};
+	uint32_t one = vmcb->intercept_1, two = vmcb->intercept_2;
+	uint64_t window = 0x1f0100; /* V_IRQ, V_INTR_PRIO, V_IGN_TPR */
+
+	(void)state;
+	assert_int_equal(intercept_arm(vcpu, &owner, INTERCEPT_INTR, 0), 0);
+	assert_int_equal(vmcb->intercept_1, one | 0x1);
+	assert_int_equal(intercept_arm(vcpu, &owner, INTERCEPT_IDLE, 0), 0);
+	assert_int_equal(vmcb->intercept_1, one | 0x01000001);
+	assert_int_equal(vmcb->intercept_2, two | 0x800);
+	assert_int_equal(intercept_arm(vcpu, &owner, INTERCEPT_NMI, 0), 0);
+	assert_int_equal(vmcb->intercept_1, one | 0x01000003);
+
+	/* the one that waits passes; the window behind it exits, and closes */
+	vmcb->exitcode = 0x60;
+	ops->interrupt_pass(vcpu);
+	assert_int_equal(vmcb->intercept_1, one | 0x01000012);
+	assert_int_equal(vmcb->v_intr, window);
+	/* not in the middle of a step, which leaves all as it was */
+	ops->step(vcpu, true);
+	assert_int_equal(vmcb->v_intr, (window & ~0x100ull) | 1ull << 24);
+	ops->step(vcpu, false);
+	assert_int_equal(vmcb->intercept_1, one | 0x01000012);
+	assert_int_equal(vmcb->v_intr, window);
+	vmcb->exitcode = 0x64;
+	ops->interrupt_pass(vcpu);
+	assert_int_equal(vmcb->intercept_1, one | 0x01000003);
+	assert_int_equal(vmcb->v_intr, 0);
+
+	/* nothing stays */
+	vmcb->exitcode = 0x60;
+	ops->interrupt_pass(vcpu);
+	owner_release(vcpu, &owner);
+	assert_int_equal(vmcb->intercept_1, one);
+	assert_int_equal(vmcb->intercept_2, two);
+	assert_int_equal(vmcb->v_intr, 0);
+}
+
+static void test_admit(void **state)
+{
+	(void)state;
+	cpu.stgis = cpu.clgis = 0;
+	ops->admit(vcpu);
+	assert_int_equal(cpu.stgis, 1);
+	assert_int_equal(cpu.clgis, 1);
 }
 
 static void test_step(void **state)
@@ -1110,6 +1166,8 @@ int main(void)
 		TEST(test_msr_map),
 		TEST(test_port_map),
 		TEST(test_exceptions),
+		TEST(test_idle),
+		TEST(test_admit),
 		TEST(test_step),
 		TEST(test_inject),
 		TEST(test_delivery_types),

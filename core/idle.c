@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The exits that exist while somebody wants to look in between: a timer's, or, where the CPU has none, external
+ * interrupts and a guest that waits for one. Must not know who looks, nor for what.
+ */
+#include <undercroft/debug.h>
+#include <undercroft/vcpu.h>
+
+#include "core/exit.h"
+
+static const struct owner idle_owner = {.name = "idle"};
+
+/* Looks in. Whether the guest goes on as it did before. */
+static bool poll_goes_on(struct vcpu *vcpu)
+{
+	vcpu->vm->control->poll(vcpu);
+	return !(vcpu->work & WORK_STOP);
+}
+
+/*
+ * A step is given up: the guest takes the interrupt before the instruction, which tries again behind it. The interrupt
+ * of a guest that stops goes on waiting.
+ */
+enum verdict exit_intr(struct vcpu *vcpu)
+{
+	bool armed = intercept_count(vcpu, INTERCEPT_INTR, 0) != 0;
+
+	if (!armed && !vcpu->single.active)
+		return exit_unexpected(vcpu);
+	idle_wake(vcpu);
+	instruction_end(vcpu, false);
+	debug_event_pending(vcpu);
+	if (armed && poll_goes_on(vcpu) && intercept_count(vcpu, INTERCEPT_INTR, 0))
+		vcpu->backend->interrupt_pass(vcpu);
+	return VERDICT_RESUME;
+}
+
+/*
+ * The guest waits by executing its HLT again and again, with a look in between, until an interrupt or an NMI comes
+ * before it. It does so behind the instruction that STI or MOV SS protected. A single-step trap does not let it wait.
+ */
+enum verdict exit_hlt(struct vcpu *vcpu)
+{
+	if (!intercept_count(vcpu, INTERCEPT_IDLE, 0))
+		return exit_unexpected(vcpu);
+	if (vcpu->rflags & X86_FLAGS_TF)
+		return VERDICT_SKIP_INSN;
+	if (!vcpu->idle.waits)
+		(void)intercept_arm(vcpu, &idle_owner, INTERCEPT_NMI, 0);
+	vcpu->idle = (struct idle_state){.waits = true, .rip = vcpu->rip, .length = vcpu->exit.length};
+	vcpu->backend->reg_set(vcpu, REG_INTERRUPT_SHADOW, 0);
+	(void)poll_goes_on(vcpu);
+	__builtin_ia32_pause();
+	return VERDICT_RESUME;
+}
+
+void idle_wake(struct vcpu *vcpu)
+{
+	if (!vcpu->idle.waits)
+		return;
+	(void)intercept_disarm(vcpu, &idle_owner, INTERCEPT_NMI, 0);
+	vcpu->idle.waits = false;
+	/* not if a debugger sent it elsewhere, or the CPU itself waited since nobody looked any more */
+	if (vcpu->rip != vcpu->idle.rip)
+		return;
+	vcpu->exit.length = vcpu->idle.length;
+	vcpu_skip_insn(vcpu);
+}
+
+/* MWAIT may end without a reason, and has to where another device writes what the guest watches. */
+enum verdict exit_mwait(struct vcpu *vcpu)
+{
+	if (!intercept_count(vcpu, INTERCEPT_IDLE, 0))
+		return exit_unexpected(vcpu);
+	return poll_goes_on(vcpu) ? VERDICT_SKIP_INSN : VERDICT_RESUME;
+}
+
+/* One that nobody waits for any more does no harm. */
+enum verdict exit_timer(struct vcpu *vcpu)
+{
+	if (vcpu->vm->control)
+		(void)poll_goes_on(vcpu);
+	return VERDICT_RESUME;
+}

@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* core/idle.c: interrupts and HLT while somebody looks in. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+
+#include <undercroft/debug.h>
+#include <x86/cr.h>
+
+#include "core/debug/debug.h"
+#include "tests/unit/spine.h"
+
+static struct spine spine;
+static struct fake_vcpu *const fake = &spine.fake.vcpu;
+static struct vcpu *const vcpu = &spine.fake.vcpu.vcpu;
+
+static const struct owner owner = {.name = "idle"};
+static const struct stop stop = {.kind = STOP_REQUEST};
+static struct debug debug;
+static unsigned polls, stops, stop_at, release_at;
+
+static void poll(struct vcpu *v)
+{
+	polls++;
+	if (polls == stop_at)
+		debug_stop_request(v, &stop);
+	if (polls == release_at)
+		owner_release(v, &owner);
+}
+
+static void stopped(struct vcpu *v)
+{
+	stops++;
+	debug_resume(v);
+}
+
+static struct control control = {.poll = poll, .stopped = stopped};
+
+static int setup(void **state)
+{
+	(void)state;
+	spine_init(&spine);
+	debug_init(vcpu, &debug);
+	spine.fake.vm.control = &control;
+	fake->reg[REG_CR0] = CR0_PE;
+	polls = stops = stop_at = release_at = 0;
+	vcpu->rflags |= X86_FLAGS_IF;
+	assert_int_equal(intercept_arm(vcpu, &owner, INTERCEPT_INTR, 0), 0);
+	assert_int_equal(intercept_arm(vcpu, &owner, INTERCEPT_IDLE, 0), 0);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	spine_free(&spine);
+	return 0;
+}
+
+static void test_interrupt(void **state)
+{
+	(void)state;
+	spine_exit(&spine, EXIT_INTR, 0, NULL, NULL);
+	assert_int_equal(polls, 1);
+	assert_int_equal(fake->interrupt_passes, 1);
+	assert_int_equal(vcpu->rip, SPINE_CODE);
+	assert_int_equal(vcpu->work, 0);
+}
+
+/* A guest that stops leaves the interrupt where it is. */
+static void test_interrupt_stop(void **state)
+{
+	(void)state;
+	stop_at = 1;
+	spine_exit(&spine, EXIT_INTR, 0, NULL, NULL);
+	assert_int_equal(stops, 1);
+	assert_int_equal(fake->interrupt_passes, 0);
+	spine_exit(&spine, EXIT_INTR, 0, NULL, NULL);
+	assert_int_equal(fake->interrupt_passes, 1);
+}
+
+/* The last one to look went away: nothing has to be let through. */
+static void test_interrupt_released(void **state)
+{
+	(void)state;
+	release_at = 1;
+	spine_exit(&spine, EXIT_INTR, 0, NULL, NULL);
+	assert_int_equal(fake->interrupt_passes, 0);
+	assert_null(vcpu->fatal);
+}
+
+/* It waits at its HLT, behind the shadow of STI, until an interrupt comes. */
+static void test_halted(void **state)
+{
+	(void)state;
+	fake->reg[REG_INTERRUPT_SHADOW] = 1;
+	for (unsigned i = 1; i < 4; i++) {
+		spine_exit(&spine, EXIT_HLT, 1, NULL, NULL);
+		assert_int_equal(polls, i);
+		assert_int_equal(vcpu->rip, SPINE_CODE);
+		assert_int_equal(fake->reg[REG_INTERRUPT_SHADOW], 0);
+		assert_true(fake_intercept_on(fake, INTERCEPT_NMI, 0));
+	}
+	spine_exit(&spine, EXIT_INTR, 0, NULL, NULL);
+	assert_int_equal(vcpu->rip, SPINE_CODE + 1);
+	assert_int_equal(fake->interrupt_passes, 1);
+	assert_false(fake_intercept_on(fake, INTERCEPT_NMI, 0));
+	/* another one is none of its business */
+	spine_exit(&spine, EXIT_INTR, 0, NULL, NULL);
+	assert_int_equal(vcpu->rip, SPINE_CODE + 1);
+}
+
+static void test_halted_nmi(void **state)
+{
+	(void)state;
+	spine.fake.vm.caps &= ~BACKEND_CAP_NMI_EXITS;
+	vcpu->rflags &= ~(uint64_t)X86_FLAGS_IF;
+	spine_exit(&spine, EXIT_HLT, 1, NULL, NULL);
+	spine_exit(&spine, EXIT_NMI, 0, NULL, NULL);
+	assert_int_equal(vcpu->rip, SPINE_CODE + 1);
+	assert_false(fake_intercept_on(fake, INTERCEPT_NMI, 0));
+	assert_null(vcpu->fatal);
+	/* now nothing intercepts one */
+	spine_exit(&spine, EXIT_NMI, 0, NULL, NULL);
+	assert_non_null(vcpu->fatal);
+}
+
+/* Stopped meanwhile, and going on: it waits on. Sent elsewhere: it does not. */
+static void test_halted_stop(void **state)
+{
+	(void)state;
+	stop_at = 2;
+	spine_exit(&spine, EXIT_HLT, 1, NULL, NULL);
+	spine_exit(&spine, EXIT_HLT, 1, NULL, NULL);
+	assert_int_equal(stops, 1);
+	assert_int_equal(vcpu->rip, SPINE_CODE);
+	vcpu->rip = SPINE_CODE + 0x100;
+	spine_exit(&spine, EXIT_INTR, 0, NULL, NULL);
+	assert_int_equal(vcpu->rip, SPINE_CODE + 0x100);
+}
+
+/* A single step over HLT does not wait. */
+static void test_halted_stepping(void **state)
+{
+	(void)state;
+	vcpu->rflags |= X86_FLAGS_TF;
+	spine_exit(&spine, EXIT_HLT, 1, NULL, NULL);
+	assert_int_equal(polls, 0);
+	assert_int_equal(vcpu->rip, SPINE_CODE + 1);
+	assert_int_equal(spine_injected(&spine)->vector, 1);
+}
+
+static void test_timer(void **state)
+{
+	(void)state;
+	spine_exit(&spine, EXIT_TIMER, 0, NULL, NULL);
+	assert_int_equal(polls, 1);
+	stop_at = 2;
+	spine_exit(&spine, EXIT_TIMER, 0, NULL, NULL);
+	assert_int_equal(stops, 1);
+	spine.fake.vm.control = NULL;
+	spine_exit(&spine, EXIT_TIMER, 0, NULL, NULL);
+	assert_int_equal(polls, 2);
+	assert_int_equal(vcpu->rip, SPINE_CODE);
+	assert_null(vcpu->fatal);
+}
+
+static void test_mwait(void **state)
+{
+	(void)state;
+	spine_exit(&spine, EXIT_MWAIT, 3, NULL, NULL);
+	assert_int_equal(polls, 1);
+	assert_int_equal(vcpu->rip, SPINE_CODE + 3);
+}
+
+/* An exit of these that nobody armed. */
+static void test_unexpected(void **state)
+{
+	static const enum exit_kind kinds[] = {EXIT_INTR, EXIT_HLT, EXIT_MWAIT};
+
+	(void)state;
+	owner_release(vcpu, &owner);
+	for (unsigned i = 0; i < ARRAY_SIZE(kinds); i++) {
+		vcpu->work = 0;
+		spine_exit(&spine, kinds[i], 1, NULL, NULL);
+		assert_true(vcpu->work & WORK_LEAVE);
+	}
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_interrupt),  TEST(test_interrupt_stop), TEST(test_interrupt_released), TEST(test_halted),
+		TEST(test_halted_nmi), TEST(test_halted_stop),	  TEST(test_halted_stepping),	 TEST(test_timer),
+		TEST(test_mwait),      TEST(test_unexpected),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
