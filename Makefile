@@ -280,6 +280,6 @@ lint: $(O)/undercroft.elf
 	$(Q)tools/lint --self-test
 	$(Q)tools/lint --out $(O)
 format:
-	$(Q)git ls-files '*.c' '*.h' | xargs clang-format -i
+	$(Q)git ls-files '*.c' '*.h' ':!tools/lint.d' | xargs clang-format -i
 bench: $(O)/undercroft.img
 	$(Q)tools/bench --out $(O)
