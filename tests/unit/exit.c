@@ -8,6 +8,7 @@
 
 #include <string.h>
 
+#include <x86/cpuid.h>
 #include <x86/cr.h>
 #include <x86/dr.h>
 
@@ -450,6 +451,44 @@ static void test_invd(void **state)
 	assert_int_equal(vcpu->rip, SPINE_CODE + 2);
 }
 
+static void test_xsetbv(void **state)
+{
+	static const struct {
+		uint64_t rcx, value, cpl;
+		bool is_taken;
+	} tries[] = {
+		{0, 7, 0, true},
+		{0, 1, 0, true},
+		{0xffffffff00000000, 3, 0, true},
+		{0, 0, 0, false},
+		{0, 2, 0, false},
+		{0, 5, 0, false},
+		{0, 1u << 3 | 1, 0, false},
+		{1, 1, 0, false},
+		{0, 1ull << 63 | 1, 0, false},
+		{0, 7, 3, false},
+		{0, 7, 1, false},
+	};
+
+	(void)state;
+	fake_cpuid_set(&spine.fake.platform, CPUID_XSAVE, 0, (struct cpuid_regs){.eax = 7});
+	for (unsigned i = 0; i < ARRAY_SIZE(tries); i++) {
+		spine.fake.platform.xcr0 = 0;
+		fake->reg[REG_CPL] = tries[i].cpl;
+		vcpu->rip = SPINE_CODE;
+		vcpu->gpr[GPR_RCX] = tries[i].rcx;
+		vcpu->gpr[GPR_RAX] = 0xffffffff00000000 | (uint32_t)tries[i].value;
+		vcpu->gpr[GPR_RDX] = 0xffffffff00000000 | tries[i].value >> 32;
+		spine_exit(&spine, EXIT_XSETBV, 3, NULL, NULL);
+		assert_int_equal(spine.fake.platform.xcr0, tries[i].is_taken ? tries[i].value : 0);
+		assert_int_equal(vcpu->rip, SPINE_CODE + (tries[i].is_taken ? 3 : 0));
+		if (tries[i].is_taken)
+			assert_null(spine_injected(&spine));
+		else
+			assert_int_equal(spine_injected(&spine)->vector, 13);
+	}
+}
+
 static void test_fatal_keeps_work(void **state)
 {
 	(void)state;
@@ -482,6 +521,7 @@ int main(void)
 		TEST(test_work_combinations),
 		TEST(test_work_shutdown),
 		TEST(test_invd),
+		TEST(test_xsetbv),
 		TEST(test_fatal_keeps_work),
 	};
 
