@@ -3,6 +3,8 @@
  * Events in the VMCB's format. APM vol. 2, "Event Injection" (15.20) and "EXITINTINFO" (15.7.2). What wins is core's
  * decision.
  */
+#include <undercroft/quirk.h>
+
 #include "backends/svm/insn.h"
 #include "backends/svm/svm.h"
 
@@ -64,12 +66,11 @@ void svm_inject(struct vcpu *vcpu, const struct event *event)
 	vmcb->eventinj = raw | (uint64_t)type << VMCB_EVENT_TYPE_SHIFT;
 }
 
-/* QEMU's TCG calls external interrupts and NMIs exceptions, too; exceptions have neither vector 2 nor one above 31. */
-static enum event_type exception_type(uint8_t vector)
+static enum event_type exception_type(const struct vm *vm, uint8_t vector)
 {
-	if (vector == VECTOR_NMI)
+	if (vm->quirks & QUIRK_ALL_ARE_EXCEPTIONS && vector == VECTOR_NMI)
 		return EVENT_NMI;
-	if (vector > VECTOR_EXCEPTION_LAST)
+	if (vm->quirks & QUIRK_ALL_ARE_EXCEPTIONS && vector > VECTOR_EXCEPTION_LAST)
 		return EVENT_INTR;
 	return vector == VECTOR_BP || vector == VECTOR_OF ? EVENT_SOFT_EXCEPT : EVENT_EXCEPTION;
 }
@@ -85,7 +86,7 @@ void svm_delivery_interrupted(struct svm_vcpu *svm)
 		event->type = EVENT_NMI;
 		break;
 	case VMCB_EVENT_TYPE_EXCEPT:
-		event->type = (uint8_t)exception_type(event->vector);
+		event->type = (uint8_t)exception_type(svm->vcpu.vm, event->vector);
 		break;
 	case VMCB_EVENT_TYPE_SOFT:
 		event->type = EVENT_SOFT_INTR;

@@ -3,6 +3,7 @@
  * From the CPU's exit to core's and back. This is the exit path: every instruction here is paid for each time.
  */
 #include <undercroft/insn.h>
+#include <undercroft/quirk.h>
 
 #include "backends/svm/svm.h"
 
@@ -152,11 +153,8 @@ void svm_decode_detail(struct vcpu *vcpu)
 	struct exit_detail *detail = &vcpu->detail;
 	uint64_t info1 = vmcb->exitinfo1, info2 = vmcb->exitinfo2;
 
-	/*
-	 * QEMU's TCG goes on intercepting in SMM, where EFER is 0, and would not enter the guest again: SeaBIOS'
-	 * handler reads port 92h there. On a CPU nothing of SMM exits. APM vol. 2, "Non-Intercepted SMIs" (15.22.3)
-	 */
-	vmcb->efer |= EFER_SVME;
+	if (vcpu->vm->quirks & QUIRK_SMM_EXITS)
+		vmcb->efer |= EFER_SVME;
 	*detail = (struct exit_detail){0};
 	switch (vcpu->exit.kind) {
 	case EXIT_MSR:

@@ -76,7 +76,7 @@ void vmx_delivery_interrupted(struct vmx_vcpu *vmx, uint32_t info, uint64_t erro
 		event->type = EVENT_INTR;
 		break;
 	}
-	/* Bochs claims error codes in real mode, too */
+	/* in real mode there are none, though Bochs claims so */
 	if (info & VMCS_EVENT_ERROR_VALID && is_protected_mode()) {
 		event->has_error = true;
 		event->error = (uint32_t)vmcs_read(error_field);

@@ -99,7 +99,8 @@ static __attribute__((noinline)) unsigned kind_find(struct vmx_vcpu *vmx, uint64
 
 /*
  * A single-step trap is pending behind MOV SS or STI and never otherwise: an entry with TF set asks for exactly that,
- * and an exit that is a fault has not completed its instruction. Bochs saves it as pending at every exit with TF set.
+ * and an exit that is a fault has not completed its instruction. Not a quirk, since it holds on every CPU; but Bochs
+ * saves it as pending at every exit with TF set.
  * SDM vol. 3, "Checks on Guest Non-Register State" (26.3.1.5), "Saving Non-Register State" (27.3.4)
  */
 static __attribute__((noinline)) void pending_debug_settle(void)

@@ -5,8 +5,9 @@
  */
 #include <string.h>
 
+#include <undercroft/quirk.h>
+
 #include "boot/metal/cpu.h"
-#include "boot/metal/quirks.h"
 #include "boot/metal/screen.h"
 
 #define VGA_TEXT  0xb8000u
@@ -23,6 +24,11 @@
 #define VGA_STATUS1	 0x3da
 #define CRTC_CURSOR_HIGH 0x0e
 #define CRTC_CURSOR_LOW	 0x0f
+
+#define DISPI_INDEX	   0x1ce
+#define DISPI_DATA	   0x1cf
+#define DISPI_INDEX_ID	   0
+#define DISPI_INDEX_ENABLE 4
 
 #define BDA_CURSOR 0x450 /* column, then row, of page 0 */
 
@@ -172,6 +178,16 @@ void screen_font_read(uint8_t font[SCREEN_FONT_SIZE])
 	font_plane_close();
 }
 
+/* QUIRK_DISPI */
+static void dispi_disable(void)
+{
+	cpu_out16(DISPI_INDEX, DISPI_INDEX_ID);
+	if ((cpu_in16(DISPI_DATA) & 0xfff0) != 0xb0c0)
+		return;
+	cpu_out16(DISPI_INDEX, DISPI_INDEX_ENABLE);
+	cpu_out16(DISPI_DATA, 0);
+}
+
 /* BIOS mode 3: 80x25, 16 colours, 9x16 cells. */
 static void text_mode_set(const uint8_t *font)
 {
@@ -182,7 +198,6 @@ static void text_mode_set(const uint8_t *font)
 	static const uint8_t attribute[21] = {0x00, 0x01, 0x02, 0x03, 0x04, 0x05, 0x14, 0x07, 0x38, 0x39, 0x3a,
 					      0x3b, 0x3c, 0x3d, 0x3e, 0x3f, 0x0c, 0x00, 0x0f, 0x08, 0x00};
 
-	quirk_dispi_disable();
 	cpu_out8(VGA_MISC_WRITE, 0x67);
 	vga_write(VGA_SEQUENCER, 0, 0x01);
 	for (uint8_t i = 1; i < ARRAY_SIZE(sequencer); i++)
@@ -217,7 +232,7 @@ static void text_mode_set(const uint8_t *font)
 	font_plane_close();
 }
 
-void screen_take(struct screen *screen)
+void screen_take(struct screen *screen, uint32_t quirks)
 {
 	screen->row = screen->column = 0;
 	if (screen->framebuffer.bits_per_pixel) {
@@ -225,6 +240,8 @@ void screen_take(struct screen *screen)
 		       (size_t)screen->framebuffer.pitch * screen->framebuffer.height);
 		return;
 	}
+	if (quirks & QUIRK_DISPI)
+		dispi_disable();
 	text_mode_set(screen->font);
 	for (unsigned i = 0; i < TEXT_COLUMNS * TEXT_ROWS; i++)
 		*text_cell(0, i) = (uint16_t)(screen->attribute << 8 | ' ');

@@ -27,9 +27,9 @@ void screen_font_read(uint8_t font[SCREEN_FONT_SIZE]);
 
 /*
  * Makes the screen readable whatever the guest did to it: 80x25 text mode set by VGA registers, font loaded, cleared;
- * or the framebuffer cleared.
+ * or the framebuffer cleared. quirks: QUIRK_x of the machine.
  */
-void screen_take(struct screen *screen);
+void screen_take(struct screen *screen, uint32_t quirks);
 
 /* Before the BIOS writes again: lets it go on below our lines instead of over them. */
 void screen_leave(struct screen *screen);

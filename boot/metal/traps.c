@@ -3,7 +3,6 @@
  * Exceptions in our own code. Must not know what the tier was doing.
  */
 #include "boot/layout.h"
-#include "boot/metal/quirks.h"
 #include "boot/metal/traps.h"
 
 #define VECTOR_GP 13
@@ -51,7 +50,7 @@ void trap_handle(struct trap_frame *frame)
 		frame->rip = (uintptr_t)&fixup->resume + (uint64_t)(int64_t)fixup->resume;
 		return;
 	}
-	if (quirk_debug_trap_is_stray(frame->vector, frame->rflags) || trap_take(frame))
+	if (trap_take(frame))
 		return;
 	trap_report(frame);
 }

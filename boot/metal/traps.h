@@ -33,7 +33,8 @@ void traps_init(struct trap_gate idt[TRAP_COUNT]);
 void trap_handle(struct trap_frame *frame);
 
 /*
- * The tier's own: what is no fault of ours, but of the machine's doing, and may come anywhere: an NMI, a machine check.
+ * The tier's own: what is no fault of ours, but of the machine's doing, and may come anywhere: an NMI, a machine check;
+ * or what an emulator makes up (QUIRK_STRAY_DEBUG_TRAP).
  * True: the interrupted code goes on; IRET lets the next NMI come.
  */
 bool trap_take(const struct trap_frame *frame);

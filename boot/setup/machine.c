@@ -6,10 +6,10 @@
 
 #include <undercroft/errno.h>
 #include <undercroft/platform.h>
+#include <undercroft/quirk.h>
 #include <x86/cpuid.h>
 #include <x86/msr.h>
 
-#include "boot/metal/quirks.h"
 #include "boot/setup/multiboot.h"
 #include "boot/setup/setup.h"
 
@@ -87,8 +87,9 @@ int firmware_memory_read(struct firmware_memory *memory, paddr_t address, void *
 	return 0;
 }
 
-static void read_firmware(struct machine *machine)
+static void read_firmware(struct setup *setup)
 {
+	struct machine *machine = &setup->machine;
 	struct firmware_memory memory = {.read = firmware_memory_read};
 	paddr_t table;
 	uint32_t length;
@@ -108,6 +109,8 @@ static void read_firmware(struct machine *machine)
 		(void)firmware_find_sleep(&memory, machine->acpi_rsdp, &machine->sleep);
 	if (!firmware_find_mp(&memory, &machine->mp_floating, &table, &length) && table && count <= 0)
 		count = mp_list_cpus((const void *)(uintptr_t)table, length, machine->apic_id, MACHINE_CPU_MAX);
+	machine->smi_command = firmware_find_smi_command(&memory, machine->acpi_rsdp);
+	machine->quirks = quirks_find(&setup->metal.platform, &memory, machine->acpi_rsdp, machine->vendor);
 	machine->cpu_count = count > 1 ? (uint32_t)count : 1;
 }
 
@@ -149,6 +152,6 @@ int machine_discover(struct setup *setup, const struct multiboot_info *info, con
 		machine->com_port[i] = bda16(BDA_COM_PORTS + 2 * i);
 	framebuffer_read(info, &machine->framebuffer);
 	read_cpu(setup);
-	read_firmware(machine);
+	read_firmware(setup);
 	return 0;
 }

@@ -8,6 +8,7 @@
 #include <undercroft/errno.h>
 #include <undercroft/platform.h>
 #include <undercroft/plugin.h>
+#include <undercroft/quirk.h>
 #include <undercroft/region.h>
 #include <undercroft/version.h>
 
@@ -207,6 +208,10 @@ static void step_machine(const struct multiboot_info *info)
 		   (unsigned long long)(usable >> 20), setup.machine.cpu_count, setup.machine.cpu_count > 1 ? "s" : "",
 		   setup.machine.tsc_mhz, setup.machine.disk_count, setup.machine.disk_count == 1 ? "" : "s",
 		   setup.machine.boot_disk);
+	for (unsigned bit = 0; bit < QUIRK_COUNT; bit++) {
+		if (setup.machine.quirks >> bit & 1)
+			log_printf(&setup.log, "setup: emulator quirk: %s\n", quirk_name(bit));
+	}
 }
 
 static void step_backend(void)

@@ -12,6 +12,7 @@
 #include <undercroft/plan.h>
 #include <undercroft/platform.h>
 #include <undercroft/plugin.h>
+#include <undercroft/quirk.h>
 #include <undercroft/version.h>
 #include <x86/msr.h>
 
@@ -84,7 +85,7 @@ void vmm_main(const void *handoff, uint64_t handoff_size, uint64_t mapped);
 static void fatal_screen(void)
 {
 	screen_init(&vmm.screen, &vmm.machine.framebuffer, vmm.has_font ? vmm.font : NULL);
-	screen_take(&vmm.screen);
+	screen_take(&vmm.screen, vmm.machine.quirks);
 	log_sink_add(&vmm.log, &vmm.screen.sink);
 	if (vmm.log_sink.frontend) {
 		/* straight to the wire, whoever is attached: nobody serves a client any more */
@@ -110,6 +111,8 @@ bool trap_take(const struct trap_frame *frame)
 
 	if (!vcpu || !vcpu->backend)
 		return false;
+	if (quirk_debug_trap_is_stray(vmm.vm.quirks, frame->vector, frame->rflags))
+		return true;
 	if (frame->vector == TRAP_NMI) {
 		event_nmi_arrived(vcpu);
 		return true;
@@ -313,6 +316,7 @@ void vmm_main(const void *handoff, uint64_t handoff_size, uint64_t mapped)
 	vm->log = &vmm.log;
 	vm->machine = &vmm.machine;
 	vm->caps = vm->backend->caps(vm->platform);
+	vm->quirks = machine->quirks;
 	vm->physical_limit = 1ull << machine->physical_address_bits;
 	if (vm->backend->cpuid_hidden)
 		vm->cpuid_hidden_count = vm->backend->cpuid_hidden(vm->platform, vm->cpuid_hidden, VM_CPUID_MAX);
@@ -337,6 +341,7 @@ void vmm_main(const void *handoff, uint64_t handoff_size, uint64_t mapped)
 		fatal("the memory type registers cannot be watched");
 	frontends_hide(vcpu);
 	sleep_watch(vcpu);
+	quirks_watch(vcpu);
 	if (vm->hide_cpus && apic_hide_cpus(vcpu))
 		fatal("the local APIC cannot be watched");
 	if (plugin_registry_init(vcpu, __start_plugins, (size_t)(__stop_plugins - __start_plugins), handoff))

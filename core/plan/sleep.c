@@ -12,6 +12,7 @@
 
 /* ACPI 6.4, "Fixed ACPI Description Table (FADT)" (5.2.9), table 5.34 */
 #define FADT_DSDT	    40
+#define FADT_SMI_COMMAND    48
 #define FADT_PM1A_EVENT	    56
 #define FADT_PM1B_EVENT	    60
 #define FADT_PM1A_CONTROL   64
@@ -140,6 +141,17 @@ static uint16_t port_at(const uint8_t *fadt, size_t old, size_t extended)
 	if (port == 0 || fadt[extended] != GAS_SPACE_IO)
 		port = number_at(fadt, old, 4);
 	return port < 0xffff ? (uint16_t)port : 0;
+}
+
+uint16_t firmware_find_smi_command(struct firmware_memory *memory, paddr_t rsdp)
+{
+	uint32_t length, port;
+	paddr_t table;
+
+	if (rsdp == 0 || firmware_find_table(memory, rsdp, "FACP", &table, &length) || length < FADT_SIZE_MIN ||
+	    memory->read(memory, table + FADT_SMI_COMMAND, &port, sizeof(port)))
+		return 0;
+	return port <= 0xffff ? (uint16_t)port : 0;
 }
 
 int firmware_find_sleep(struct firmware_memory *memory, paddr_t rsdp, struct sleep_control *out)

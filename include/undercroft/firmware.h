@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The firmware's tables: finding them, reading them, hiding all CPUs but one in them, and what they say about sleep.
+ * The firmware's tables: finding them, reading them, hiding all CPUs but one in them, and what they say about sleep and SMIs.
  * Pure: memory is read through a callback, tables are edited in the caller's buffers. Every table is taken for hostile
  * until its lengths and its checksum have been verified. Sources: ACPI 6.4; MultiProcessor Specification 1.4.
  */
@@ -53,6 +53,11 @@ int firmware_find_mp(struct firmware_memory *memory, paddr_t *floating, paddr_t 
  * found have no types.
  */
 int firmware_find_sleep(struct firmware_memory *memory, paddr_t rsdp, struct sleep_control *out);
+
+/*
+ * The port whose writes raise SMIs, by the FADT; 0 if there is none.
+ */
+uint16_t firmware_find_smi_command(struct firmware_memory *memory, paddr_t rsdp);
 
 /* Adds the sleep types that length bytes of AML name to *out. */
 void sleep_scan(const void *aml, size_t length, struct sleep_control *out);

@@ -10,7 +10,7 @@
 #include <undercroft/memory_type.h>
 #include <undercroft/sleep.h>
 
-#define MACHINE_VERSION	   2
+#define MACHINE_VERSION	   3
 #define MACHINE_MEMORY_MAX 128
 #define MACHINE_CPU_MAX	   256
 
@@ -61,9 +61,9 @@ struct machine {
 	uint64_t pat;
 	struct framebuffer framebuffer;
 	uint16_t bios_base_memory_kib, com_port[4]; /* BDA 40:13 and 40:00 */
-	uint16_t reserved;
-	uint32_t tsc_mhz; /* measured against the PIT */
-	uint32_t reserved2;
+	uint16_t smi_command;			    /* port that raises SMIs (the FADT's SMI_CMD), 0: none */
+	uint32_t tsc_mhz;			    /* measured against the PIT */
+	uint32_t quirks;			    /* QUIRK_x: quirk.h */
 	struct memory_map memory;
 };
 

@@ -51,6 +51,7 @@ struct vm {
 	struct log *log;
 	const struct machine *machine;
 	uint32_t caps;	      /* BACKEND_CAP_x of this machine */
+	uint32_t quirks;      /* QUIRK_x of this machine */
 	gpa_t physical_limit; /* 1 << MAXPHYADDR */
 	/*
 	 * Below this, a guest-physical address is a pointer of ours: no hidden memory, everything mapped. 0 where that
@@ -67,8 +68,9 @@ struct vm {
 	struct guest_call guest_call[VM_GUEST_CALL_MAX];
 	unsigned guest_call_count;
 	struct sleep_watch sleep;
-	bool a20_off;	/* the guest's address line 20: a20.h */
-	bool hide_cpus; /* other CPUs exist and the guest must not start them */
+	struct region smi_command; /* QUIRK_RSM_SETS_PE */
+	bool a20_off;		   /* the guest's address line 20: a20.h */
+	bool hide_cpus;		   /* other CPUs exist and the guest must not start them */
 	struct cpuid_hidden cpuid_hidden[VM_CPUID_MAX];
 	unsigned cpuid_hidden_count;
 	struct plugin_registry *plugins;

@@ -12,6 +12,7 @@
 #define CPUID_TOPOLOGY	   0x0000000bu
 #define CPUID_XSAVE	   0x0000000du
 #define CPUID_TOPOLOGY_V2  0x0000001fu
+#define CPUID_HYPERVISOR   0x40000000u
 #define CPUID_EXT_MAX	   0x80000000u
 #define CPUID_EXT_FEATURES 0x80000001u
 #define CPUID_SIZES	   0x80000008u
@@ -21,21 +22,22 @@
 #define CPUID_ENCRYPTION   0x8000001fu
 #define CPUID_TOPOLOGY_AMD 0x80000026u
 
-#define CPUID_1_ECX_VMX	    (1u << 5)
-#define CPUID_1_ECX_SMX	    (1u << 6)
-#define CPUID_1_ECX_X2APIC  (1u << 21)
-#define CPUID_1_ECX_XSAVE   (1u << 26)
-#define CPUID_1_ECX_OSXSAVE (1u << 27)
-#define CPUID_1_EDX_MCE	    (1u << 7)
-#define CPUID_1_EDX_MTRR    (1u << 12)
-#define CPUID_1_EDX_PAT	    (1u << 16)
-#define CPUID_1_EDX_HTT	    (1u << 28)
-#define CPUID_7_EBX_INVPCID (1u << 10)
-#define CPUID_7_ECX_OSPKE   (1u << 4)
-#define CPUID_7_ECX_WAITPKG (1u << 5)
-#define CPUID_7_ECX_RDPID   (1u << 22)
-#define CPUID_7_EDX_PCONFIG (1u << 18)
-#define CPUID_D1_EAX_XSAVES (1u << 3)
+#define CPUID_1_ECX_VMX	       (1u << 5)
+#define CPUID_1_ECX_SMX	       (1u << 6)
+#define CPUID_1_ECX_X2APIC     (1u << 21)
+#define CPUID_1_ECX_XSAVE      (1u << 26)
+#define CPUID_1_ECX_OSXSAVE    (1u << 27)
+#define CPUID_1_ECX_HYPERVISOR (1u << 31) /* reserved for hypervisors: APM vol. 3, "Function 0000_0001h" (E.3.2) */
+#define CPUID_1_EDX_MCE	       (1u << 7)
+#define CPUID_1_EDX_MTRR       (1u << 12)
+#define CPUID_1_EDX_PAT	       (1u << 16)
+#define CPUID_1_EDX_HTT	       (1u << 28)
+#define CPUID_7_EBX_INVPCID    (1u << 10)
+#define CPUID_7_ECX_OSPKE      (1u << 4)
+#define CPUID_7_ECX_WAITPKG    (1u << 5)
+#define CPUID_7_ECX_RDPID      (1u << 22)
+#define CPUID_7_EDX_PCONFIG    (1u << 18)
+#define CPUID_D1_EAX_XSAVES    (1u << 3)
 
 #define CPUID_EXT_ECX_CMP_LEGACY (1u << 1)
 #define CPUID_EXT_ECX_SVM	 (1u << 2)

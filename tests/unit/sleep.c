@@ -126,6 +126,23 @@ static void test_find(void **state)
 	expect_types(&found, 5, 1 << 0, 1 << 0);
 }
 
+static void test_find_smi_command(void **state)
+{
+	(void)state;
+	tables_make();
+	assert_int_equal(firmware_find_smi_command(&memory, ROM), 0);
+	put32(FADT_AT + 48, 0xb2);
+	table_close(FADT_AT, "FACP", 116);
+	assert_int_equal(firmware_find_smi_command(&memory, ROM), 0xb2);
+	assert_int_equal(firmware_find_smi_command(&memory, 0), 0);
+	put32(FADT_AT + 48, 0x100b2);
+	table_close(FADT_AT, "FACP", 116);
+	assert_int_equal(firmware_find_smi_command(&memory, ROM), 0);
+	put32(FADT_AT + 48, 0xb2);
+	table_close(FADT_AT, "FACP", 70);
+	assert_int_equal(firmware_find_smi_command(&memory, ROM), 0);
+}
+
 static void test_notations(void **state)
 {
 	static const uint8_t old[] = {0x08, '_', 'S', '3', '_', 0x12, 0x05, 0x01, 0x0b, 0x05, 0x06};
@@ -434,6 +451,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_find),
+		cmocka_unit_test(test_find_smi_command),
 		cmocka_unit_test(test_notations),
 		cmocka_unit_test(test_damaged_aml),
 		cmocka_unit_test(test_everywhere_in_a_table),

@@ -12,6 +12,7 @@
 #include <sys/mman.h>
 
 #include <undercroft/machine.h>
+#include <undercroft/quirk.h>
 #include <x86/cpuid.h>
 #include <x86/cr.h>
 #include <x86/msr.h>
@@ -521,10 +522,14 @@ static void test_detail_io(void **state)
 	}
 }
 
-/* An exit out of SMM, where EFER is 0: the guest has to be entered again. */
+/* An exit out of SMM, where EFER is 0, which only an emulator makes: the guest has to be entered again. */
 static void test_detail_in_smm(void **state)
 {
 	(void)state;
+	vmcb->efer = 0;
+	(void)detail(VMEXIT_IOIO, 0x92ull << 16 | 0x11, CODE + 2);
+	assert_true(vmcb->efer == 0);
+	fake.vm.quirks = QUIRK_SMM_EXITS;
 	vmcb->efer = 0;
 	(void)detail(VMEXIT_IOIO, 0x92ull << 16 | 0x11, CODE + 2);
 	assert_true(vmcb->efer == EFER_SVME);
@@ -942,21 +947,29 @@ static void test_inject(void **state)
 	assert_int_equal(vmcb->eventinj, 0);
 }
 
-/* QEMU reports interrupts and NMIs with the type of an exception. */
 static void test_delivery_types(void **state)
 {
 	static const struct {
 		uint64_t raw;
 		enum event_type type;
-	} cases[] = {{0x80000302, EVENT_NMI},	    {0x80000303, EVENT_SOFT_EXCEPT}, {0x80000304, EVENT_SOFT_EXCEPT},
-		     {0x80000301, EVENT_EXCEPTION}, {0x8000031f, EVENT_EXCEPTION},   {0x80000320, EVENT_INTR},
-		     {0x80000030, EVENT_INTR}};
+		uint32_t quirks;
+	} cases[] = {{0x80000303, EVENT_SOFT_EXCEPT, 0},
+		     {0x80000304, EVENT_SOFT_EXCEPT, 0},
+		     {0x80000301, EVENT_EXCEPTION, 0},
+		     {0x8000031f, EVENT_EXCEPTION, 0},
+		     {0x80000202, EVENT_NMI, 0},
+		     {0x80000030, EVENT_INTR, 0},
+		     {0x80000302, EVENT_NMI, QUIRK_ALL_ARE_EXCEPTIONS},
+		     {0x80000303, EVENT_SOFT_EXCEPT, QUIRK_ALL_ARE_EXCEPTIONS},
+		     {0x8000031f, EVENT_EXCEPTION, QUIRK_ALL_ARE_EXCEPTIONS},
+		     {0x80000320, EVENT_INTR, QUIRK_ALL_ARE_EXCEPTIONS}};
 
 	(void)state;
 	place("\xcc", 1);
 	for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
 		vcpu->rip = CODE;
 		vmcb->exitintinfo = cases[i].raw;
+		fake.vm.quirks = cases[i].quirks;
 		svm_delivery_interrupted(svm);
 		assert_int_equal(vcpu->events.delivery.type, cases[i].type);
 		assert_int_equal(vcpu->events.delivery.vector, cases[i].raw & 0xff);

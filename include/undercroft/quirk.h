@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What emulators do differently from machines: each thing has a bit here, found in setup, part of struct machine, and
+ * 0 on a machine. What a manual allows as well needs none, even if an emulator was the first to show it.
+ *
+ * Who is who: QEMU, Bochs and VirtualBox name themselves in the ACPI root pointer's OEMID ("BOCHS " for the first two,
+ * with any of their BIOSes), which no machine's maker has. Where the CPU interprets, QEMU's CPUID says so in leaf
+ * 4000_0000h. Bochs has no such leaf, and says in CPUID that no hypervisor is present.
+ *
+ * The guest cannot have an influence: setup looks before it starts.
+ */
+#ifndef UNDERCROFT_QUIRK_H
+#define UNDERCROFT_QUIRK_H
+
+#include <undercroft/firmware.h>
+
+struct platform;
+struct vcpu;
+
+/*
+ * The "DISPI" graphics adapter of Bochs, QEMU and VirtualBox ignores the VGA registers while its own extension is
+ * enabled: ports 1CEh and 1CFh switch it off, which old graphics cards use for something else.
+ */
+#define QUIRK_DISPI (1u << 0)
+
+/*
+ * Bochs' RSM sets CR0.PE and CR0.PG in VMX operation (cpu/smm.cc:673 of 2.7; later versions, too), as before there was
+ * unrestricted guest: a guest that raises an SMI in real mode comes back in protected mode. Its writes to the FADT's
+ * SMI_CMD are carried out by us instead.
+ */
+#define QUIRK_RSM_SETS_PE (1u << 1)
+
+/*
+ * Bochs' SVM keeps the single-step trap of a guest's instruction that exits (cpu/svm.cc:611 of 2.7, Svm_Vmexit, does
+ * not clear debug_trap), and raises it in the hypervisor. A machine raises none there, since nothing of ours is stepped
+ * and an exit disables the breakpoints.
+ */
+#define QUIRK_STRAY_DEBUG_TRAP (1u << 2)
+
+/*
+ * QEMU's TCG calls all that is not INT n an exception in EXITINTINFO (do_interrupt_all() in
+ * target/i386/tcg/seg_helper.c of 7.2). Exceptions have neither vector 2 nor one above 31.
+ */
+#define QUIRK_ALL_ARE_EXCEPTIONS (1u << 3)
+
+/*
+ * QEMU's TCG goes on intercepting in SMM, where EFER is 0 and saved so, and would not enter the guest again: SeaBIOS'
+ * handler reads port 92h there. On a CPU nothing of SMM exits: APM vol. 2, "Non-Intercepted SMIs" (15.22.3)
+ */
+#define QUIRK_SMM_EXITS (1u << 4)
+
+#define QUIRK_COUNT 5
+
+/*
+ * The quirks of what setup runs on. vendor: enum cpu_vendor. rsdp: 0 if there is none. In setup only.
+ */
+uint32_t quirks_find(struct platform *platform, struct firmware_memory *memory, paddr_t rsdp, uint32_t vendor);
+
+/* A bit's name, for the log. In setup only. */
+const char *quirk_name(unsigned bit);
+
+/*
+ * QEMU's own multiboot loader (-kernel) boots from no disk, but says that it booted from the first one. True if this is
+ * the name it gives itself. In setup only.
+ */
+bool quirk_boot_disk_is_invented(const char *boot_loader_name);
+
+/* QUIRK_STRAY_DEBUG_TRAP: is an exception in our own code, with these RFLAGS, such a trap? */
+bool quirk_debug_trap_is_stray(uint32_t quirks, uint64_t vector, uint64_t rflags);
+
+/* Watches what the quirks of the vCPU's VM ask for. What cannot be watched is logged. */
+void quirks_watch(struct vcpu *vcpu);
+
+#endif
