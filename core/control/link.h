@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Byte channels to a client over any frontend. Plain: the wire carries the bytes of LINK_RSP as they are, and log text
- * as long as no client is attached. Must not know what the bytes mean, nor any frontend.
+ * as long as no client is attached. Framed, when our own client asks for it: all channels, each whole and in order; see
+ * docs/protocol.md. Must not know what the bytes mean, nor any frontend.
  */
 #ifndef CORE_CONTROL_LINK_H
 #define CORE_CONTROL_LINK_H
@@ -10,42 +11,72 @@
 #include <undercroft/log.h>
 #include <undercroft/types.h>
 
+#include "core/control/frame.h"
+
 enum link_channel { LINK_RSP, LINK_LOG, LINK_BULK, LINK_CHANNELS };
 
-#define LINK_IN_SIZE 512 /* bytes that wait to be read; a power of two */
+#define LINK_IN_SIZE 512 /* plain: bytes that wait to be read; a power of two */
 
 /* How often the device is asked whether somebody reset it behind our back. */
 #define LINK_CHECK_US 100000u
 
+/* Framed: an RSP packet on the bare line is a new, plain client if the old one was not heard for so long. */
+#define LINK_PLAIN_US 2500000u
+
+/* Framed: how long a write waits for the client to take anything. */
+#define LINK_WRITE_US 1000000u
+
 struct link {
 	struct log_sink log; /* writes to LINK_LOG; to be added to a log where the frontend carries both */
 	struct frontend *frontend;
-	bool attached;
-	uint8_t in[LINK_IN_SIZE];
+	bool attached, framed, lost;
+	uint8_t in[LINK_IN_SIZE];     /* plain: what arrived; framed: what may become an RSP packet */
 	unsigned in_read, in_written; /* run freely; their difference is how many bytes wait */
+	uint8_t packet;		      /* framed: how much of an RSP packet lies there, enum packet */
+	uint8_t sum;		      /* of its bytes */
 	uint64_t checked_us;
+	struct frame frame;
 };
 
 /* Over a frontend that was opened or adopted, and that nobody else reads from. Plain, no client attached. */
 void link_init(struct link *link, struct frontend *frontend);
 
-/* Takes up to length bytes that have arrived on a channel; never waits. Plain: all bytes are LINK_RSP's. Bytes read. */
+/*
+ * Takes up to length bytes that have arrived on a channel; never waits. Plain: all bytes are LINK_RSP's. Bytes read.
+ * Nothing after a client was lost, until link_was_lost() has told so: what follows is another client's.
+ */
 size_t link_read(struct link *link, enum link_channel channel, void *buffer, size_t length);
 
 /*
  * Sends on a channel. Waits as long as the device keeps taking bytes, and takes in what arrives meanwhile. Returns the
- * bytes taken, less than length if the device stopped taking them or the channel does not exist: plain, LINK_BULK does
- * not, and LINK_LOG takes everything, but while a client is attached nothing of it is sent.
+ * bytes taken, less than length if the device stopped taking them or the channel does not exist.
+ * Plain: LINK_BULK does not, and LINK_LOG takes everything, but while a client is attached nothing of it is sent.
+ * Framed: less, too, if the client takes nothing for LINK_WRITE_US; LINK_LOG does not wait for it at all.
  */
 size_t link_write(struct link *link, enum link_channel channel, const void *data, size_t length);
 
 /* Waits, bounded, until everything has left. 0 or -ETIMEDOUT. */
 int link_flush(struct link *link);
 
-/* Moves what has arrived from the device to where link_read() finds it. Also looks after a device that was reset. */
+/*
+ * Moves what has arrived from the device to where link_read() finds it; framed also what is due to the client: to be
+ * called now and then. Also looks after a device that was reset.
+ */
 void link_poll(struct link *link);
 
-/* May a reader rely on getting every byte, unchanged? Plain: no. */
+/* Framed: is something on its way that needs link_poll() soon, a frame half received or not acknowledged? */
+bool link_is_busy(const struct link *link);
+
+/*
+ * The client asked for frames and has its answer, written plain: sends that off, and from here on there are frames.
+ * link_reset(), or a client that leaves, is not heard any more or gives way to a plain one ends that.
+ */
+void link_frame(struct link *link);
+
+/* Framed: did the client go, so that the link is plain again? True once, then false. */
+bool link_was_lost(struct link *link);
+
+/* May a reader rely on getting every byte, unchanged? Framed: yes. */
 bool link_is_reliable(const struct link *link);
 
 /* A client talks to us: no log text between its packets, until link_reset(). */

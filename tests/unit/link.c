@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * core/control/link.c over a mailbox: the plain channel.
+ * core/control/link.c over a mailbox: plain, framed, and the ways between.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -13,6 +13,7 @@
 
 #include <undercroft/errno.h>
 
+#include "core/control/frame.h"
 #include "core/control/link.h"
 #include "tests/fakes/fake_frontend.h"
 
@@ -183,6 +184,268 @@ static void test_plain_has_one_channel(void **state)
 	assert_int_equal(link_read(&bench->link, LINK_RSP, &byte, 1), 0);
 }
 
+/* --- framed: the test is the client ---------------------------------------------------------------------------- */
+
+struct client {
+	struct frame frame;
+	size_t heard; /* of what the link has sent */
+};
+
+/* Takes what the link sent, gives what it is due. */
+static void client_turn(struct bench *bench, struct client *client)
+{
+	struct fake_frontend *mailbox = &bench->mailbox;
+	const uint8_t *bytes;
+	size_t length;
+
+	frame_receive(&client->frame, mailbox->out + client->heard, mailbox->out_count - client->heard,
+		      bench->platform.clock_us);
+	client->heard = mailbox->out_count;
+	while ((length = frame_output(&client->frame, &bytes, bench->platform.clock_us)) != 0) {
+		fake_frontend_say(mailbox, bytes, length);
+		frame_sent(&client->frame, length, bench->platform.clock_us);
+	}
+	if (mailbox->out_count > FAKE_QUEUE / 2)
+		mailbox->out_count = client->heard = 0;
+	if (mailbox->in_read == mailbox->in_count)
+		mailbox->in_count = mailbox->in_read = 0;
+}
+
+static void wait_for(struct bench *bench, uint64_t time_us)
+{
+	for (uint64_t end = bench->platform.clock_us + time_us; bench->platform.clock_us < end;) {
+		bench->platform.clock_us += 10000;
+		link_poll(&bench->link);
+	}
+}
+
+static struct client *client_make(struct bench *bench)
+{
+	struct client *client = calloc(1, sizeof(*client));
+
+	link_frame(&bench->link);
+	frame_init(&client->frame, 100000, bench->platform.clock_us);
+	return client;
+}
+
+static struct client *turning;
+static struct bench *turning_bench;
+
+static void client_on_write(struct fake_frontend *fake)
+{
+	(void)fake;
+	client_turn(turning_bench, turning);
+}
+
+static void test_framed_channels(void **state)
+{
+	struct bench *bench = *state;
+	struct client *client = client_make(bench);
+	struct log log = {0};
+	char got[32];
+
+	log_sink_add(&log, &bench->link.log);
+	assert_true(link_is_reliable(&bench->link));
+	for (unsigned i = 0; i < 10; i++) {
+		client_turn(bench, client);
+		wait_for(bench, 10000);
+	}
+	assert_false(link_is_busy(&bench->link));
+	assert_int_equal(link_write(&bench->link, LINK_RSP, "$OK#9a", 6), 6);
+	assert_true(link_is_busy(&bench->link));
+	log_printf(&log, "said\n");
+	assert_int_equal(link_write(&bench->link, LINK_BULK, "bulk", 4), 4);
+	client_turn(bench, client);
+	assert_int_equal(frame_read(&client->frame, LINK_RSP, got, sizeof(got)), 6);
+	assert_memory_equal(got, "$OK#9a", 6);
+	assert_int_equal(frame_read(&client->frame, LINK_LOG, got, sizeof(got)), 5);
+	assert_memory_equal(got, "said\n", 5);
+	assert_int_equal(frame_read(&client->frame, LINK_BULK, got, sizeof(got)), 4);
+	assert_int_equal(frame_write(&client->frame, LINK_RSP, "$g#67", 5), 5);
+	assert_int_equal(frame_write(&client->frame, LINK_BULK, "image", 5), 5);
+	client_turn(bench, client);
+	assert_int_equal(link_read(&bench->link, LINK_RSP, got, sizeof(got)), 5);
+	assert_memory_equal(got, "$g#67", 5);
+	assert_int_equal(link_read(&bench->link, LINK_BULK, got, sizeof(got)), 5);
+	assert_int_equal(link_read(&bench->link, LINK_LOG, got, sizeof(got)), 0);
+	free(client);
+}
+
+/* More than a window and a buffer hold: the write waits for the client. */
+static void test_framed_long_write(void **state)
+{
+	struct bench *bench = *state;
+	struct client *client = client_make(bench);
+	static uint8_t all[20000], got[sizeof(all)];
+	size_t count = 0, sent = 0;
+
+	pattern(all, sizeof(all));
+	turning = client;
+	turning_bench = bench;
+	bench->mailbox.on_write = client_on_write;
+	while (sent < sizeof(all)) {
+		size_t taken = link_write(&bench->link, LINK_RSP, all + sent, sizeof(all) - sent);
+
+		/* short only because nobody reads */
+		assert_true(taken > 0);
+		sent += taken;
+		count += frame_read(&client->frame, LINK_RSP, got + count, sizeof(got) - count);
+	}
+	for (unsigned i = 0; i < 20; i++) {
+		link_poll(&bench->link);
+		client_turn(bench, client);
+		count += frame_read(&client->frame, LINK_RSP, got + count, sizeof(got) - count);
+	}
+	assert_int_equal(count, sizeof(all));
+	assert_memory_equal(got, all, sizeof(all));
+	assert_int_equal(link_flush(&bench->link), 0);
+	free(client);
+}
+
+static void test_framed_writes_are_bounded(void **state)
+{
+	struct bench *bench = *state;
+	struct client *client = client_make(bench);
+	uint64_t start = bench->platform.clock_us;
+	static uint8_t all[20000];
+
+	/* it does not even give credit */
+	assert_int_equal(link_write(&bench->link, LINK_RSP, "abc", 3), 0);
+	assert_in_range(bench->platform.clock_us - start, LINK_WRITE_US, LINK_WRITE_US + 2000);
+	start = bench->platform.clock_us;
+	assert_int_equal(link_write(&bench->link, LINK_LOG, "abc", 3), 0);
+	assert_true(bench->platform.clock_us - start < 2000);
+	/* it does, but the device takes nothing */
+	client_turn(bench, client);
+	link_poll(&bench->link);
+	bench->mailbox.stuck = true;
+	start = bench->platform.clock_us;
+	assert_true(link_write(&bench->link, LINK_RSP, all, sizeof(all)) <= FRAME_BUFFER);
+	assert_true(bench->platform.clock_us - start < LINK_WRITE_US + 2000);
+	assert_int_equal(link_flush(&bench->link), -ETIMEDOUT);
+	free(client);
+}
+
+static void assert_lost(struct bench *bench)
+{
+	uint8_t byte;
+
+	assert_false(link_is_reliable(&bench->link));
+	/* nothing gets from one client to the next */
+	assert_int_equal(link_write(&bench->link, LINK_RSP, "$late#00", 8), 0);
+	assert_int_equal(link_read(&bench->link, LINK_RSP, &byte, 1), 0);
+	assert_true(link_was_lost(&bench->link));
+	assert_false(link_was_lost(&bench->link));
+}
+
+static void test_framed_client_dies(void **state)
+{
+	struct bench *bench = *state;
+	struct client *client = client_make(bench);
+	char got[16];
+
+	client_turn(bench, client);
+	wait_for(bench, FRAME_LOST_US - 100000);
+	assert_true(link_is_reliable(&bench->link));
+	wait_for(bench, 200000);
+	assert_lost(bench);
+	/* the next one is plain */
+	fake_frontend_say(&bench->mailbox, "+$g#67", 6);
+	assert_int_equal(link_read(&bench->link, LINK_RSP, got, sizeof(got)), 6);
+	assert_memory_equal(got, "+$g#67", 6);
+	free(client);
+}
+
+static void test_framed_client_leaves(void **state)
+{
+	struct bench *bench = *state;
+	struct client *client = client_make(bench);
+
+	client_turn(bench, client);
+	link_poll(&bench->link);
+	fake_frontend_say(&bench->mailbox, frame_bye, sizeof(frame_bye));
+	link_poll(&bench->link);
+	link_poll(&bench->link);
+	assert_lost(bench);
+	free(client);
+}
+
+/* A plain debugger on the same wire, soon after our own client was killed. */
+static void test_plain_client_takes_over(void **state)
+{
+	static const char packet[] = "$qSupported:multiprocess+;swbreak+#1b";
+	struct bench *bench = *state;
+	struct client *client = client_make(bench);
+	char got[64];
+
+	client_turn(bench, client);
+	wait_for(bench, 1000000);
+	/* too soon: it could be a part of a damaged frame */
+	fake_frontend_say(&bench->mailbox, packet, strlen(packet));
+	wait_for(bench, 20000);
+	assert_true(link_is_reliable(&bench->link));
+	wait_for(bench, LINK_PLAIN_US - 900000);
+	/* a wrong checksum, a frame's end within, one without an end */
+	fake_frontend_say(&bench->mailbox, "$g#68$m0,\0004#fd$x$", 17);
+	wait_for(bench, 20000);
+	assert_true(link_is_reliable(&bench->link));
+	fake_frontend_say(&bench->mailbox, packet, strlen(packet));
+	fake_frontend_say(&bench->mailbox, "\003", 1);
+	wait_for(bench, 20000);
+	assert_lost(bench);
+	assert_int_equal(link_read(&bench->link, LINK_RSP, got, sizeof(got)), strlen(packet) + 1);
+	assert_memory_equal(got, packet, strlen(packet));
+	free(client);
+}
+
+/* As long as the framed client is heard, RSP inside and outside of frames changes nothing. */
+static void test_framed_client_keeps_the_line(void **state)
+{
+	struct bench *bench = *state;
+	struct client *client = client_make(bench);
+	char got[16];
+
+	for (unsigned i = 0; i < 1000; i++) {
+		bench->platform.clock_us += 10000;
+		if (i % 10 == 0)
+			fake_frontend_say(&bench->mailbox, "$g#67", 5);
+		if (i % 100 == 5)
+			assert_int_equal(frame_write(&client->frame, LINK_RSP, "$g#67", 5), 5);
+		client_turn(bench, client);
+		link_poll(&bench->link);
+		assert_true(link_is_reliable(&bench->link));
+		if (i % 100 == 99) {
+			assert_int_equal(link_read(&bench->link, LINK_RSP, got, sizeof(got)), 5);
+			assert_memory_equal(got, "$g#67", 5);
+		}
+	}
+	link_reset(&bench->link);
+	assert_false(link_is_reliable(&bench->link));
+	assert_false(link_was_lost(&bench->link));
+	free(client);
+}
+
+/* What the client sends right behind its request. */
+static void test_frames_behind_the_request(void **state)
+{
+	struct bench *bench = *state;
+	struct client *client = calloc(1, sizeof(*client));
+	char got[32];
+
+	frame_init(&client->frame, 100000, bench->platform.clock_us);
+	for (unsigned i = 0; i < FRAME_CHANNELS; i++)
+		client->frame.limit[i] = FRAME_BUFFER;
+	fake_frontend_say(&bench->mailbox, "$Qcroft.frame:1#c7", 18);
+	assert_int_equal(frame_write(&client->frame, LINK_RSP, "$g#67", 5), 5);
+	client_turn(bench, client);
+	link_poll(&bench->link);
+	assert_int_equal(link_read(&bench->link, LINK_RSP, got, 18), 18);
+	link_frame(&bench->link);
+	assert_int_equal(link_read(&bench->link, LINK_RSP, got, sizeof(got)), 5);
+	assert_memory_equal(got, "$g#67", 5);
+	free(client);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -193,6 +456,14 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_reset_device_is_recovered, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_log_text_between_clients, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_plain_has_one_channel, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_framed_channels, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_framed_long_write, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_framed_writes_are_bounded, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_framed_client_dies, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_framed_client_leaves, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_plain_client_takes_over, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_framed_client_keeps_the_line, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_frames_behind_the_request, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
