@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The firmware's tables: finding them, reading them, hiding all CPUs but one in them, and what they say about sleep and SMIs.
- * Pure: memory is read through a callback, tables are edited in the caller's buffers. Every table is taken for hostile
- * until its lengths and its checksum have been verified. Sources: ACPI 6.4; MultiProcessor Specification 1.4.
+ * The firmware's tables: finding them, reading them, hiding all CPUs but one in them, and what they say about sleep and
+ * SMIs. Pure: memory is read through a callback, tables are edited in the caller's buffers. Every table is taken for
+ * hostile until its lengths and its checksum have been verified. Sources: ACPI 6.4; MultiProcessor Specification 1.4.
  */
 #ifndef UNDERCROFT_FIRMWARE_H
 #define UNDERCROFT_FIRMWARE_H

@@ -106,8 +106,10 @@ static void test_taken(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_fixups),	      cmocka_unit_test(test_other_places),
-		cmocka_unit_test(test_other_vectors), cmocka_unit_test(test_taken),
+		cmocka_unit_test(test_fixups),
+		cmocka_unit_test(test_other_places),
+		cmocka_unit_test(test_other_vectors),
+		cmocka_unit_test(test_taken),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
