@@ -55,6 +55,11 @@ void step_end(struct vcpu *vcpu, bool completed);
  */
 int step_arrive(struct vcpu *vcpu);
 
+/*
+ * Shows the guest a page as it is, for one instruction that has not begun; the caller begins it. Returns 0 or -ENOMEM.
+ */
+int step_through(struct vcpu *vcpu, gpa_t page);
+
 /* Ends whatever is done with the instruction under way; completed: it was carried out. */
 void instruction_end(struct vcpu *vcpu, bool completed);
 

@@ -3,6 +3,7 @@
  * Nested faults: hidden memory, trapped regions, read-only memory, and addresses that were not mapped at start. Must
  * not know table formats.
  */
+#include <undercroft/debug.h>
 #include <undercroft/errno.h>
 #include <undercroft/log.h>
 #include <undercroft/vcpu.h>
@@ -44,6 +45,7 @@ enum verdict exit_nested(struct vcpu *vcpu)
 {
 	struct vm *vm = vcpu->vm;
 	struct region *region;
+	enum verdict verdict;
 	gpa_t gpa, page;
 	int error;
 
@@ -55,6 +57,8 @@ enum verdict exit_nested(struct vcpu *vcpu)
 		step_end(vcpu, true);
 		return VERDICT_RESUME;
 	}
+	if (vcpu->debug && debug_nested(vcpu, &verdict))
+		return verdict;
 	/* an instruction that exits again while it is stepped is still one access */
 	if (vm_hides(vm, gpa, 1)) {
 		if (!vcpu->step.active)

@@ -75,9 +75,11 @@ static bool range_valid(const struct vm *vm, uint64_t start, uint64_t size)
 	return ((start | size) & ~PAGE_MASK) == 0 && start <= limit && size <= limit - start;
 }
 
-/* Read access is a must: what can be written or executed but not read, one vendor does not have at all. */
-static bool access_valid(uint8_t access)
+/* What can be executed but not read, not every CPU has; what can be written alone, none. */
+static bool access_valid(const struct vm *vm, uint8_t access)
 {
+	if (access == ACCESS_EXEC)
+		return (vm->caps & BACKEND_CAP_EXEC_ONLY) != 0;
 	return (access & ACCESS_READ) != 0 && (access & ~NESTED_ACCESS_ALL) == 0;
 }
 
@@ -252,7 +254,8 @@ int nested_map(struct vm *vm, struct nested_view *view, gpa_t gpa, uint64_t size
 		.max_level = leaf_level_limit(vm, max_level),
 	};
 
-	if (max_level < 1 || max_level > NESTED_MAX_LEAF || !access_valid(access) || !range_valid(vm, address, size))
+	if (max_level < 1 || max_level > NESTED_MAX_LEAF || !access_valid(vm, access) ||
+	    !range_valid(vm, address, size))
 		return -EINVAL;
 	return view_change(vm, view, &change);
 }
@@ -268,7 +271,7 @@ int nested_protect(struct vm *vm, struct nested_view *view, gpa_t gpa, uint64_t 
 {
 	const struct change change = {.kind = CHANGE_PROTECT, .start = gpa, .end = gpa + size, .access = access};
 
-	if (!access_valid(access))
+	if (!access_valid(vm, access))
 		return -EINVAL;
 	return view_change(vm, view, &change);
 }
@@ -400,17 +403,13 @@ out_free:
 }
 
 /* The highest level whose private table has to be copied again before the overlay can show a page; 0: none. */
-static unsigned overlay_stale_level(struct vm *vm, const struct nested_view *view, const struct nested_view *base,
-				    gpa_t page, bool no_exec)
+static unsigned overlay_stale_level(const struct nested_view *view, const struct nested_view *base, gpa_t page,
+				    enum overlay_exec exec)
 {
 	gpa_t old = view->overlay_page;
-	struct nested_entry way;
 	unsigned level = 0;
 
-	if (view->base != base || view->base_generation != base->generation)
-		return NESTED_LEVELS;
-	way = entry_read(vm, &table_at(vm, view->root)[table_index(old, NESTED_LEVELS)], NESTED_LEVELS);
-	if (no_exec != ((way.access & ACCESS_EXEC) == 0))
+	if (view->base != base || view->base_generation != base->generation || view->overlay_exec != exec)
 		return NESTED_LEVELS;
 	/* The lowest table that has both the old page and the new one below it. */
 	while (ALIGN_DOWN(old, NESTED_LEVEL_SIZE(level + 1)) != ALIGN_DOWN(page, NESTED_LEVEL_SIZE(level + 1)))
@@ -418,27 +417,30 @@ static unsigned overlay_stale_level(struct vm *vm, const struct nested_view *vie
 	return level;
 }
 
-static void root_forbid_exec(struct vm *vm, uint64_t *root)
+/* except: the entry that keeps what it has, NESTED_ENTRIES for none. */
+static void table_forbid_exec(struct vm *vm, uint64_t *table, unsigned level, unsigned except)
 {
 	for (unsigned i = 0; i < NESTED_ENTRIES; i++) {
-		struct nested_entry entry = entry_read(vm, &root[i], NESTED_LEVELS);
+		struct nested_entry entry = entry_read(vm, &table[i], level);
 
-		if (!entry.present)
+		if (!entry.present || i == except)
 			continue;
 		entry.access &= (uint8_t)~ACCESS_EXEC;
-		entry_write(vm, &root[i], NESTED_LEVELS, &entry);
+		if (entry.access == 0) /* what could be executed alone is not there at all */
+			entry = (struct nested_entry){0};
+		entry_write(vm, &table[i], level, &entry);
 	}
 }
 
 int nested_overlay(struct vm *vm, struct nested_view *view, const struct nested_view *base, gpa_t page, paddr_t address,
-		   uint8_t access, bool no_exec)
+		   uint8_t access, enum overlay_exec exec)
 {
 	struct nested_entry leaf = {.present = true, .leaf = true, .access = access, .address = address};
 	uint64_t *slot, old_leaf;
 	unsigned stale;
 	int ret;
 
-	if (!access_valid(access) || base->base != NULL || !range_valid(vm, page, PAGE_SIZE) ||
+	if (!access_valid(vm, access) || base->base != NULL || !range_valid(vm, page, PAGE_SIZE) ||
 	    !range_valid(vm, address, PAGE_SIZE))
 		return -EINVAL;
 	if (view->overlay_levels == 0) {
@@ -447,15 +449,17 @@ int nested_overlay(struct vm *vm, struct nested_view *view, const struct nested_
 			return ret;
 	}
 
-	stale = overlay_stale_level(vm, view, base, page, no_exec);
+	stale = overlay_stale_level(view, base, page, exec);
 	for (unsigned level = stale; level >= 1; level--) {
 		uint64_t *table = table_at(vm, view->overlay_table[level - 1]);
 
 		base_table_copy(vm, base, page, level, table);
 		if (level > 1)
 			entry_link(vm, &table[table_index(page, level)], level, view->overlay_table[level - 2]);
-		if (level == NESTED_LEVELS && no_exec)
-			root_forbid_exec(vm, table);
+		if (exec == OVERLAY_EXEC_NOTHING && level == NESTED_LEVELS)
+			table_forbid_exec(vm, table, level, NESTED_ENTRIES);
+		if (exec == OVERLAY_EXEC_PAGE)
+			table_forbid_exec(vm, table, level, table_index(page, level));
 	}
 	(void)leaf_type(vm, &leaf, 1); /* one page has one type */
 	slot = &table_at(vm, view->overlay_table[0])[table_index(page, 1)];
@@ -467,5 +471,6 @@ int nested_overlay(struct vm *vm, struct nested_view *view, const struct nested_
 	view->base = base;
 	view->base_generation = base->generation;
 	view->overlay_page = page;
+	view->overlay_exec = exec;
 	return 0;
 }

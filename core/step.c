@@ -133,23 +133,35 @@ static int view_aim(struct vcpu *vcpu)
 	struct step_state *step = &vcpu->step;
 
 	return nested_overlay(vcpu->vm, &step->view, &vcpu->vm->base, step->gpa & PAGE_MASK, step->shown,
-			      step->write ? ACCESS_ALL : ACCESS_LOOK, step->delivery);
+			      step->write ? ACCESS_ALL : ACCESS_LOOK,
+			      step->delivery ? OVERLAY_EXEC_NOTHING : OVERLAY_EXEC_BASE);
 }
 
-int step_arrive(struct vcpu *vcpu)
+static int show_through(struct vcpu *vcpu, gpa_t page, bool write, bool delivery)
 {
 	struct step_state *step = &vcpu->step;
 
-	step->gpa = step->shown = ARRIVE_PAGE;
+	step->gpa = step->shown = page;
 	step->show = STEP_THROUGH;
 	step->region = NULL;
-	step->write = step->delivery = true;
+	step->write = write;
+	step->delivery = delivery;
 	step->ones_written = false;
 	if (view_aim(vcpu))
 		return -ENOMEM;
 	step->active = true;
 	vcpu->backend->nested_activate(vcpu, &step->view);
 	return 0;
+}
+
+int step_arrive(struct vcpu *vcpu)
+{
+	return show_through(vcpu, ARRIVE_PAGE, true, true);
+}
+
+int step_through(struct vcpu *vcpu, gpa_t page)
+{
+	return show_through(vcpu, page, false, false);
 }
 
 /* One more page of the same instruction, shown in the base until the step ends. */
@@ -257,6 +269,7 @@ static void extras_restore(struct vcpu *vcpu)
 	for (unsigned i = 0; i < step->extra_count; i++) {
 		const struct step_extra *extra = &step->extra[i];
 
+		debug_page_written(vcpu, extra->page);
 		if (extra->before.present)
 			(void)nested_map(vm, &vm->base, extra->page, PAGE_SIZE, extra->before.address,
 					 extra->before.access, 1);
@@ -271,6 +284,8 @@ void step_end(struct vcpu *vcpu, bool completed)
 	struct step_state *step = &vcpu->step;
 
 	step->active = false;
+	if (step->write)
+		debug_page_written(vcpu, step->gpa & PAGE_MASK);
 	extras_restore(vcpu);
 	vcpu->backend->nested_activate(vcpu, &vcpu->vm->base);
 	vcpu->work &= ~WORK_VIEW;
@@ -303,16 +318,35 @@ void instruction_end(struct vcpu *vcpu, bool completed)
 		single_end(vcpu, completed);
 }
 
+/* INT n, INT3 or INTO, which exited before it was carried out. */
+static void software_event_queue(struct vcpu *vcpu)
+{
+	const struct exit_detail *detail = &vcpu->detail;
+
+	vcpu->events.delivery = (struct event){
+		.type = detail->exception.is_interrupt ? EVENT_SOFT_INTR : EVENT_SOFT_EXCEPT,
+		.vector = detail->exception.vector,
+		.length = detail->exception.length,
+	};
+	vcpu->work |= WORK_EVENT | WORK_DELIVERY;
+}
+
 enum verdict exit_exception(struct vcpu *vcpu)
 {
+	const struct exit_detail *detail = &vcpu->detail;
+
 	vcpu->backend->decode_detail(vcpu);
-	if (vcpu->single.active && vcpu->detail.exception.vector == VECTOR_DB && single_is_trap(vcpu)) {
+	if (vcpu->single.active && detail->exception.vector == VECTOR_DB && !detail->exception.length &&
+	    single_is_trap(vcpu)) {
 		instruction_end(vcpu, true);
 		return VERDICT_RESUME;
 	}
 	instruction_end(vcpu, false);
-	event_queue_exception(vcpu, vcpu->detail.exception.vector, vcpu->detail.exception.has_error,
-			      vcpu->detail.exception.error, vcpu->detail.exception.address);
+	if (!detail->exception.length)
+		event_queue_exception(vcpu, detail->exception.vector, detail->exception.has_error,
+				      detail->exception.error, detail->exception.address);
+	else if (!debug_break_hit(vcpu))
+		software_event_queue(vcpu);
 	return VERDICT_RESUME;
 }
 

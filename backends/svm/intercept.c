@@ -4,9 +4,12 @@
  * (15.10).
  */
 #include <undercroft/errno.h>
+#include <undercroft/quirk.h>
 #include <x86/flags.h>
 
 #include "backends/svm/svm.h"
+
+#define VECTOR_BP 3
 
 static void bit_set(uint8_t *map, uint32_t bit, bool on)
 {
@@ -76,6 +79,9 @@ int svm_intercept(struct vcpu *vcpu, enum intercept_kind kind, uint32_t argument
 		if (argument > 31)
 			return -EINVAL;
 		bit_set((uint8_t *)&svm->saved_exceptions, argument, on);
+		if (argument == VECTOR_BP && vcpu->vm->quirks & QUIRK_INT3_IS_INT_N)
+			svm->vmcb.intercept_1 =
+				(svm->vmcb.intercept_1 & ~VMCB_INTERCEPT1_INTN) | (on ? VMCB_INTERCEPT1_INTN : 0);
 		/* while a step has all of them, it gives back what is asked for then */
 		if (!vcpu->single.active)
 			svm->vmcb.intercept_exceptions = svm->saved_exceptions;

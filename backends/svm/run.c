@@ -7,6 +7,12 @@
 
 #include "backends/svm/svm.h"
 
+#define VECTOR_BP 3
+#define VECTOR_OF 4
+
+#define OPCODE_INT  0xcd
+#define OPCODE_INTO 0xce
+
 /* CPUID, RDMSR and WRMSR without prefixes */
 #define BARE_LENGTH 2
 
@@ -19,6 +25,7 @@ static const uint8_t kinds[VMEXIT_CODE_COUNT] = {
 	[VMEXIT_NMI] = EXIT_NMI,
 	[VMEXIT_INIT] = EXIT_INIT,
 	[VMEXIT_VINTR] = EXIT_INTR,
+	[VMEXIT_SWINT] = EXIT_EXCEPTION,
 	[VMEXIT_CPUID] = EXIT_CPUID,
 	[VMEXIT_IOIO] = EXIT_IO,
 	[VMEXIT_MSR] = EXIT_MSR,
@@ -147,6 +154,39 @@ static void io_length_find(struct vcpu *vcpu, uint64_t next)
 		vcpu_fatal(vcpu, "the instruction that exited cannot be read");
 }
 
+/*
+ * INT3 and INTO: RIP points to them. APM vol. 2, "#BP (Breakpoint)" (15.12.4) and "#OF (Overflow)" (15.12.5). What is
+ * planted is not what is decoded, but is a byte long.
+ */
+static uint8_t software_length(struct vcpu *vcpu)
+{
+	unsigned length = vcpu->exit.length;
+
+	if (length - 1 >= INSN_LENGTH_MAX)
+		length = vcpu_insn_length(vcpu);
+	return (uint8_t)(length ? length : 1);
+}
+
+/* QUIRK_INT3_IS_INT_N: one of INT n, INT3 and INTO. */
+static void software_interrupt_decode(struct vcpu *vcpu)
+{
+	struct exit_detail *detail = &vcpu->detail;
+	struct insn insn;
+
+	detail->exception.vector = VECTOR_BP;
+	detail->exception.length = 1;
+	/* what is none of them is what the guest has where a breakpoint is planted */
+	if (insn_decode(vcpu, &insn) || !(insn.flags & INSN_INTERRUPT))
+		return;
+	detail->exception.length = insn.length;
+	if (insn.length >= 2 && insn.bytes[insn.length - 2] == OPCODE_INT) {
+		detail->exception.is_interrupt = true;
+		detail->exception.vector = insn.bytes[insn.length - 1];
+	} else if (insn.bytes[insn.length - 1] == OPCODE_INTO) {
+		detail->exception.vector = VECTOR_OF;
+	}
+}
+
 void svm_decode_detail(struct vcpu *vcpu)
 {
 	struct vmcb *vmcb = &svm_vcpu(vcpu)->vmcb;
@@ -180,7 +220,13 @@ void svm_decode_detail(struct vcpu *vcpu)
 		detail->nested.table_walk = info1 & VMCB_NPF_TABLE_WALK;
 		break;
 	case EXIT_EXCEPTION:
+		if (vmcb->exitcode == VMEXIT_SWINT) {
+			software_interrupt_decode(vcpu);
+			break;
+		}
 		detail->exception.vector = (uint8_t)(vmcb->exitcode - VMEXIT_EXCEPTION);
+		if (detail->exception.vector == VECTOR_BP || detail->exception.vector == VECTOR_OF)
+			detail->exception.length = software_length(vcpu);
 		/* APM vol. 2, "Exception Intercepts" (15.12): the vectors that push an error code */
 		detail->exception.has_error = 0x60227d00u >> detail->exception.vector & 1;
 		detail->exception.error = (uint32_t)info1;

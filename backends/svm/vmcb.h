@@ -87,6 +87,7 @@ _Static_assert(sizeof(struct vmcb) == 4096, "VMCB layout");
 #define VMCB_INTERCEPT1_INIT	 (1u << 3)
 #define VMCB_INTERCEPT1_VINTR	 (1u << 4)
 #define VMCB_INTERCEPT1_CPUID	 (1u << 18)
+#define VMCB_INTERCEPT1_INTN	 (1u << 21)
 #define VMCB_INTERCEPT1_INVD	 (1u << 22)
 #define VMCB_INTERCEPT1_HLT	 (1u << 24)
 #define VMCB_INTERCEPT1_INVLPGA	 (1u << 26)
@@ -122,6 +123,7 @@ _Static_assert(sizeof(struct vmcb) == 4096, "VMCB layout");
 #define VMEXIT_INIT	  0x063
 #define VMEXIT_VINTR	  0x064
 #define VMEXIT_CPUID	  0x072
+#define VMEXIT_SWINT	  0x075
 #define VMEXIT_INVD	  0x076
 #define VMEXIT_HLT	  0x078
 #define VMEXIT_INVLPGA	  0x07a

@@ -196,11 +196,14 @@ static void debug_exception_complete(uint64_t qualification)
 	vmcs_write(VMCS_GUEST_DR7, vmcs_read(VMCS_GUEST_DR7) & ~(uint64_t)DR7_GD);
 }
 
-static void decode_exception(struct exit_detail *detail, uint64_t qualification)
+static void decode_exception(struct vcpu *vcpu, uint64_t qualification)
 {
+	struct exit_detail *detail = &vcpu->detail;
 	uint32_t info = (uint32_t)vmcs_read(VMCS_EXIT_INTR_INFO);
 
 	detail->exception.vector = (uint8_t)(info & VMCS_EVENT_VECTOR);
+	if ((info & VMCS_EVENT_TYPE) >> VMCS_EVENT_TYPE_SHIFT >= VMCS_EVENT_TYPE_INT1)
+		detail->exception.length = vcpu->exit.length;
 	detail->exception.has_error = info & VMCS_EVENT_ERROR_VALID && vmcs_read(VMCS_GUEST_CR0) & CR0_PE;
 	detail->exception.error = (uint32_t)vmcs_read(VMCS_EXIT_INTR_ERROR);
 	detail->exception.address = qualification;
@@ -241,7 +244,7 @@ void vmx_decode_detail(struct vcpu *vcpu)
 			iret_interrupted();
 		break;
 	case EXIT_EXCEPTION:
-		decode_exception(detail, qualification);
+		decode_exception(vcpu, qualification);
 		break;
 	case EXIT_CR:
 		detail->cr.number = qualification & VMX_CR_NUMBER;

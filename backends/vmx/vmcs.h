@@ -225,6 +225,7 @@
 #define VMX_BASIC_REVISION	0x7fffffffull
 #define VMX_BASIC_TRUE_CONTROLS (1ull << 55)
 #define VMX_MISC_TIMER_RATE	0x1full /* the timer counts down when this bit of the TSC changes */
+#define VMX_EPT_CAP_EXEC_ONLY	(1ull << 0)
 #define VMX_EPT_CAP_WALK_4	(1ull << 6)
 #define VMX_EPT_CAP_WB		(1ull << 14)
 #define VMX_EPT_CAP_2M		(1ull << 16)

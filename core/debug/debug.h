@@ -6,6 +6,8 @@
 #define CORE_DEBUG_DEBUG_H
 
 #include <undercroft/debug.h>
+#include <undercroft/nested.h>
+#include <undercroft/owner.h>
 
 /* How the guest goes on. */
 enum go {
@@ -21,6 +23,26 @@ enum phase {
 	PHASE_ARRIVE, /* an event is delivered; the first fetch behind it exits */
 };
 
+/* A page of the guest in which something is planted. */
+struct planted_page {
+	unsigned count; /* of what is planted; 0: not in use */
+	gpa_t page;
+	const void *original; /* where it lies */
+	paddr_t copy;	      /* with INT3s; what is executed */
+	bool open;	      /* BACKEND_CAP_EXEC_ONLY: the copy is in the base, to be executed alone */
+};
+
+struct breakpoint {
+	bool used;
+	uint8_t kind; /* enum break_kind */
+	bool bound;
+	bool planted; /* at gpa */
+	uint64_t cr3;
+	gva_t address;
+	uint64_t length;
+	gpa_t gpa;
+};
+
 struct debug {
 	bool stopped;
 	uint8_t go;	     /* enum go */
@@ -30,12 +52,51 @@ struct debug {
 	uint64_t range_start, range_end;
 	struct stop request; /* kind STOP_NONE: none */
 	struct stop stop;    /* the present one, or the last */
+
+	struct breakpoint breaks[DEBUG_BREAK_MAX];
+	struct planted_page pages[DEBUG_PAGE_MAX];
+	unsigned pages_used;
+	struct nested_view code; /* without BACKEND_CAP_EXEC_ONLY: one planted page can be executed, nothing else */
+	bool in_code;		 /* that was activated last by us */
 };
+
+extern const struct owner debug_owner;
 
 /* step.c: one instruction. Returns true if it is done already, false if the guest has to be entered for it. */
 bool debug_step_prepare(struct vcpu *vcpu);
 
 /* What became of it: -EAGAIN it is under way, 0 it has to be prepared (again), 1 it is done. */
 int debug_step_settle(struct vcpu *vcpu);
+
+/* break.c */
+
+/* RIP as a linear address, as breakpoints have it. */
+gva_t debug_pc(struct vcpu *vcpu);
+
+/* Is a breakpoint planted at the instruction pointer? */
+bool debug_break_here(struct vcpu *vcpu);
+
+/* Plants and takes out by where the addresses lead now. */
+void debug_breaks_resolve(struct vcpu *vcpu);
+
+/* Takes everything out. */
+void debug_breaks_release(struct vcpu *vcpu);
+
+/* plant.c: INT3s in copies of pages, which the guest executes and does not read. */
+
+/* Plants at a guest-physical address. Returns 0, -EACCES (no memory that code runs from), -ENOSPC or -ENOMEM. */
+int debug_plant(struct vcpu *vcpu, gpa_t gpa);
+
+/* Takes one out; the breakpoint is not planted any more. */
+void debug_unplant(struct vcpu *vcpu, gpa_t gpa);
+
+/* The page with something planted, or NULL. */
+struct planted_page *debug_planted_page(struct vcpu *vcpu, gpa_t page);
+
+/* What is planted or lies in planted pages has changed. */
+void debug_plants_refresh(struct vcpu *vcpu);
+
+/* Shows the page of the instruction at RIP as the guest has it, for that one instruction. */
+int debug_plant_step_over(struct vcpu *vcpu);
 
 #endif

@@ -4,7 +4,6 @@
  */
 #include <string.h>
 
-#include <undercroft/errno.h>
 #include <undercroft/vcpu.h>
 
 #include "core/debug/debug.h"
@@ -38,7 +37,7 @@ void debug_stop_request(struct vcpu *vcpu, const struct stop *stop)
 void debug_resume(struct vcpu *vcpu)
 {
 	vcpu->debug->stopped = false;
-	vcpu->debug->go = GO_FREE;
+	vcpu->debug->go = debug_break_here(vcpu) ? GO_OVER : GO_FREE;
 }
 
 void debug_step(struct vcpu *vcpu, uint64_t start, uint64_t end)
@@ -57,24 +56,11 @@ void debug_release(struct vcpu *vcpu)
 
 	if (!debug)
 		return;
+	debug_breaks_release(vcpu);
 	debug->request.kind = STOP_NONE;
 	debug->stopped = false;
 	/* a step that is under way ends by itself */
 	debug->go = GO_FREE;
-}
-
-int debug_break_add(struct vcpu *vcpu, const struct break_request *request)
-{
-	(void)vcpu;
-	(void)request;
-	return -ENOTSUP;
-}
-
-int debug_break_remove(struct vcpu *vcpu, const struct break_request *request)
-{
-	(void)vcpu;
-	(void)request;
-	return -ENOENT;
 }
 
 /* One instruction is done: is there another one, or is that all? */
@@ -85,8 +71,13 @@ static void instruction_done(struct vcpu *vcpu)
 
 	if (debug->go == GO_OVER)
 		debug->go = GO_FREE;
-	if (debug->go == GO_STEP && (vcpu->rip < debug->range_start || vcpu->rip >= debug->range_end))
+	if (debug->go != GO_STEP)
+		return;
+	/* the next one of a range is stepped, too, with nothing planted */
+	if (vcpu->rip < debug->range_start || vcpu->rip >= debug->range_end)
 		debug_stop_request(vcpu, &stop);
+	else
+		(void)debug_break_hit(vcpu);
 }
 
 static void serve(struct vcpu *vcpu)
@@ -97,6 +88,8 @@ static void serve(struct vcpu *vcpu)
 	debug->request.kind = STOP_NONE;
 	debug->go = GO_FREE;
 	debug->stopped = true;
+	/* so that all is as the guest has it, and copied anew: devices write to memory, too */
+	debug_plants_refresh(vcpu);
 	vcpu->vm->control->stopped(vcpu);
 }
 

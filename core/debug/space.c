@@ -42,25 +42,27 @@ struct part {
  * A page of memory that the guest sees somewhere else than it lies, or cannot write: a table of the firmware, shown
  * edited. *base is where it lies. Returns false if the view says nothing of the kind.
  */
-static bool page_is_replaced(struct vm *vm, gpa_t gpa, paddr_t *base, bool *writable)
+static bool page_is_replaced(struct vcpu *vcpu, gpa_t gpa, paddr_t *base, bool *writable)
 {
+	struct vm *vm = vcpu->vm;
 	struct nested_entry entry;
 	unsigned level;
 
-	if (nested_lookup(vm, &vm->base, gpa, &entry, &level))
+	if (debug_planted_page(vcpu, gpa & PAGE_MASK) || nested_lookup(vm, &vm->base, gpa, &entry, &level))
 		return false;
 	*base = entry.address + (gpa & (NESTED_LEVEL_SIZE(level) - 1));
 	*writable = entry.access & ACCESS_WRITE;
 	return *base != a20_address(vm, gpa);
 }
 
-static int memory_copy(struct vm *vm, struct part *part)
+static int memory_copy(struct vcpu *vcpu, struct part *part)
 {
+	struct vm *vm = vcpu->vm;
 	bool writable = true;
 	paddr_t at;
 	void *memory;
 
-	if (page_is_replaced(vm, part->gpa, &at, &writable))
+	if (page_is_replaced(vcpu, part->gpa, &at, &writable))
 		memory = vm->platform->ops->phys_map(vm->platform, at, part->length);
 	else if (!part->write)
 		memory = (void *)(uintptr_t)mem_gpa_readable(vm, part->gpa, part->length);
@@ -70,10 +72,12 @@ static int memory_copy(struct vm *vm, struct part *part)
 		return -ENOENT;
 	if (part->write && !writable)
 		return -EACCES;
-	if (part->write)
+	if (part->write) {
 		memcpy(memory, part->buffer, part->length);
-	else
+		debug_page_written(vcpu, part->gpa & PAGE_MASK);
+	} else {
 		memcpy(part->buffer, memory, part->length);
+	}
 	return 0;
 }
 
@@ -125,7 +129,7 @@ static int part_transfer(struct vcpu *vcpu, struct part *part, unsigned flags)
 		return -EFAULT;
 	while (part->length > 1 && (vm_hides(vm, part->gpa, part->length) ||
 				    region_list_overlap(&vm->regions, REGION_MMIO, part->gpa, part->length) ||
-				    (ret = memory_copy(vm, part)) == -ENOENT))
+				    (ret = memory_copy(vcpu, part)) == -ENOENT))
 		part->length /= 2;
 	if (ret != -ENOENT)
 		return ret;
@@ -134,7 +138,7 @@ static int part_transfer(struct vcpu *vcpu, struct part *part, unsigned flags)
 		return -EACCES;
 	region = region_list_find(&vm->regions, REGION_MMIO, part->gpa);
 	if (!region) {
-		ret = memory_copy(vm, part);
+		ret = memory_copy(vcpu, part);
 		if (ret != -ENOENT)
 			return ret;
 	}

@@ -53,6 +53,8 @@ bool debug_step_prepare(struct vcpu *vcpu)
 	if (known && insn.flags & INSN_INTERRUPT && single_interrupt(vcpu, &insn))
 		return arrive(vcpu);
 	vcpu->debug->phase = PHASE_SINGLE;
+	if (debug_plant_step_over(vcpu))
+		vcpu_fatal(vcpu, "no memory for nested page tables (raise reserved-size)");
 	single_begin(vcpu, known ? &insn : NULL);
 	return false;
 }

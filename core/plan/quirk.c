@@ -47,7 +47,7 @@ uint32_t quirks_find(struct platform *platform, struct firmware_memory *memory, 
 		quirks |= QUIRK_DISPI;
 	if (hypervisor_name(platform, hypervisor)) {
 		if (memcmp(hypervisor, HYPERVISOR_QEMU_TCG, sizeof(hypervisor)) == 0)
-			quirks |= QUIRK_ALL_ARE_EXCEPTIONS | QUIRK_SMM_EXITS;
+			quirks |= QUIRK_ALL_ARE_EXCEPTIONS | QUIRK_SMM_EXITS | QUIRK_INT3_IS_INT_N;
 	} else if (oem_is(oem, "BOCHS ")) {
 		quirks |= vendor == CPU_VENDOR_INTEL ? QUIRK_RSM_SETS_PE : QUIRK_STRAY_DEBUG_TRAP;
 	}
@@ -56,8 +56,8 @@ uint32_t quirks_find(struct platform *platform, struct firmware_memory *memory, 
 
 const char *quirk_name(unsigned bit)
 {
-	static const char *const names[QUIRK_COUNT] = {"dispi", "rsm-sets-pe", "stray-debug-trap", "all-are-exceptions",
-						       "smm-exits"};
+	static const char *const names[QUIRK_COUNT] = {
+		"dispi", "rsm-sets-pe", "stray-debug-trap", "all-are-exceptions", "smm-exits", "int3-is-int-n"};
 
 	return names[bit];
 }

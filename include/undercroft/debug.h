@@ -7,6 +7,7 @@
 #define UNDERCROFT_DEBUG_H
 
 #include <undercroft/types.h>
+#include <undercroft/exit.h>
 #include <undercroft/mem.h>
 
 struct debug;
@@ -40,6 +41,10 @@ struct control {
 	/* What a breakpoint's commands print. May be cut short. */
 	void (*print)(struct vcpu *vcpu, const char *text, size_t length);
 };
+
+/* How many breakpoints of all kinds there can be, and in how many pages. */
+#define DEBUG_BREAK_MAX 64
+#define DEBUG_PAGE_MAX	16
 
 /* Gives a vCPU run control; *debug is its state, zeroed here, and stays. Without it nothing can stop the guest. */
 void debug_init(struct vcpu *vcpu, struct debug *debug);
@@ -137,10 +142,24 @@ int debug_mem_read(struct vcpu *vcpu, const struct debug_space *space, uint64_t 
 int debug_mem_write(struct vcpu *vcpu, const struct debug_space *space, uint64_t address, const void *buffer,
 		    size_t length, unsigned flags, size_t *done);
 
-/* A step was given up because the CPU delivers an interrupt or an NMI at the next entry. Core's own. */
+/* The rest is core's own. */
+
+/*
+ * A nested fault that is run control's: on a page that has a breakpoint planted, or behind leaving one. The exit's
+ * detail is loaded. Returns false if it is not; else *verdict is how the exit ends.
+ */
+bool debug_nested(struct vcpu *vcpu, enum verdict *verdict);
+
+/* A stepped instruction has or may have written to this page. */
+void debug_page_written(struct vcpu *vcpu, gpa_t page);
+
+/* INT3 exited. Returns false if it is the guest's own. */
+bool debug_break_hit(struct vcpu *vcpu);
+
+/* A step was given up because the CPU delivers an interrupt or an NMI at the next entry. */
 void debug_event_pending(struct vcpu *vcpu);
 
-/* Behind the work word, with WORK_STOP: serves what is due. Core's own. */
+/* Behind the work word, with WORK_STOP: serves what is due. */
 void debug_work(struct vcpu *vcpu);
 
 #endif

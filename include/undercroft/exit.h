@@ -111,6 +111,8 @@ struct exit_detail {
 		struct {
 			uint8_t vector;
 			bool has_error;
+			bool is_interrupt; /* INT n; else, with a length, INT1, INT3 or INTO */
+			uint8_t length;	   /* of that instruction, which RIP points to; 0: raised by the CPU */
 			uint32_t error;
 			uint64_t address; /* #PF: the would-be CR2 */
 		} exception;

@@ -23,6 +23,13 @@ struct nested_entry {
 	paddr_t address;
 };
 
+/* What can be executed in an overlay. */
+enum overlay_exec {
+	OVERLAY_EXEC_BASE,    /* what can be in the base, and the page by its access */
+	OVERLAY_EXEC_NOTHING, /* so that the first fetch exits */
+	OVERLAY_EXEC_PAGE,    /* the page alone, so that leaving it exits */
+};
+
 struct nested_view {
 	const char *name;
 	paddr_t root;
@@ -30,7 +37,8 @@ struct nested_view {
 	uint64_t generation;		/* grows with each change of structure or content */
 	uint64_t base_generation;	/* overlays: the base's generation when the overlay was last synchronised */
 	gpa_t overlay_page;		/* overlays: the one page that differs; ~0 if none */
-	uint32_t overlay_levels;	/* overlays: private tables, root included */
+	enum overlay_exec overlay_exec;
+	uint32_t overlay_levels; /* overlays: private tables, root included */
 	paddr_t overlay_table[NESTED_LEVELS];
 };
 
@@ -51,7 +59,8 @@ int nested_view_init(struct vm *vm, struct nested_view *view, const char *name);
 
 /*
  * Maps [gpa, gpa + size) to [address, …) with the largest pages that alignment and max_level (1..3) allow; splits what
- * is in the way, merges nothing. All of it 4 KiB aligned; access includes ACCESS_READ; base views only. With
+ * is in the way, merges nothing. All of it 4 KiB aligned; access includes ACCESS_READ, or is ACCESS_EXEC alone with
+ * BACKEND_CAP_EXEC_ONLY; base views only. With
  * BACKEND_CAP_NESTED_TYPES no page is larger than its memory is of one type, which it gets.
  * Returns 0, -EINVAL (alignment, wrap, beyond the physical address width, access) or -ENOMEM; on -ENOMEM what was
  * mapped before stays as far as it was not yet replaced.
@@ -83,13 +92,13 @@ int nested_lookup(struct vm *vm, const struct nested_view *view, gpa_t gpa, stru
 		  unsigned *level);
 
 /*
- * Makes an overlay of a base that maps page to address with access, and everything else as the base does; with no_exec,
- * nothing in it can be executed (so that the first fetch exits). An overlay starts zeroed, is made once and re-aimed by
+ * Makes an overlay of a base that maps page to address with access, and everything else as the base does, but
+ * for what can be executed. An overlay starts zeroed, is made once and re-aimed by
  * calling this again, which also brings it up to date with a changed base: to be done before it is activated. Returns
- * 0, -EINVAL (alignment, physical address width, access without read) or -ENOMEM (first time only).
+ * 0, -EINVAL (alignment, physical address width, access) or -ENOMEM (first time only).
  */
 int nested_overlay(struct vm *vm, struct nested_view *view, const struct nested_view *base, gpa_t page, paddr_t address,
-		   uint8_t access, bool no_exec);
+		   uint8_t access, enum overlay_exec exec);
 
 /*
  * Fills a base view, made by nested_view_init(), with the identity map of [0, ram_top rounded up to 1 GiB, at least

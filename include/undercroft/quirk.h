@@ -49,7 +49,13 @@ struct vcpu;
  */
 #define QUIRK_SMM_EXITS (1u << 4)
 
-#define QUIRK_COUNT 5
+/*
+ * QEMU's TCG lets INT3 and INTO exit as INT n does, and never as exceptions (cpu_svm_check_intercept_param() is called
+ * for is_int alike, target/i386/tcg/excp_helper.c:98 of 7.2).
+ */
+#define QUIRK_INT3_IS_INT_N (1u << 5)
+
+#define QUIRK_COUNT 6
 
 /*
  * The quirks of what setup runs on. vendor: enum cpu_vendor. rsdp: 0 if there is none. In setup only.

@@ -165,8 +165,8 @@ static uint64_t fake_nested_encode(const struct nested_entry *entry, unsigned le
 		misused("nested entry that this level does not take");
 	if (entry->type > 7 || (!entry->leaf && entry->type != 0))
 		misused("nested entry with a type that cannot be");
-	/* No vendor has pages that can be written but not read. */
-	if ((entry->access & ACCESS_READ) == 0)
+	/* No vendor has pages that can be written but not read; some have pages that can be executed alone. */
+	if ((entry->access & ACCESS_READ) == 0 && entry->access != ACCESS_EXEC)
 		misused("present nested entry without read access");
 	return FAKE_NESTED_PRESENT | (entry->leaf ? FAKE_NESTED_LEAF : 0) |
 	       ((uint64_t)entry->access << FAKE_NESTED_ACCESS_SHIFT) |

@@ -176,7 +176,8 @@ static void test_later_maps_have_types(void **state)
 	expect_at(0xd0002000, MTRR_WC, 1);
 	nested_merge(vm, &vm->base, 0xe0000000, MIB(2), 3);
 	expect_at(0xe0000000, MTRR_WB, 1);
-	assert_int_equal(nested_overlay(vm, &overlay, &vm->base, 0xd0000000, MIB(3), ACCESS_READ, false), 0);
+	assert_int_equal(nested_overlay(vm, &overlay, &vm->base, 0xd0000000, MIB(3), ACCESS_READ, OVERLAY_EXEC_BASE),
+			 0);
 	assert_int_equal(nested_lookup(vm, &overlay, 0xd0000000, &entry, &level), 0);
 	assert_int_equal(entry.type, MTRR_WB);
 	assert_int_equal(nested_lookup(vm, &overlay, 0xd0001000, &entry, &level), 0);

@@ -295,13 +295,13 @@ static void test_errors(void **state)
 	assert_int_equal(nested_map(vm, base, (1ull << 48) - PAGE_SIZE, PAGE_SIZE, 0, RWX, 3), 0);
 	assert_int_equal(nested_lookup(vm, base, 1ull << 48, &entry, &level), -ENOENT);
 
-	assert_int_equal(nested_overlay(vm, &overlay, base, 1, 0, RWX, false), -EINVAL);
-	assert_int_equal(nested_overlay(vm, &overlay, base, 0, 1, RWX, false), -EINVAL);
-	assert_int_equal(nested_overlay(vm, &overlay, base, 0, 0, ACCESS_EXEC, false), -EINVAL);
-	assert_int_equal(nested_overlay(vm, &overlay, base, 1ull << 48, 0, R, false), -EINVAL);
+	assert_int_equal(nested_overlay(vm, &overlay, base, 1, 0, RWX, OVERLAY_EXEC_BASE), -EINVAL);
+	assert_int_equal(nested_overlay(vm, &overlay, base, 0, 1, RWX, OVERLAY_EXEC_BASE), -EINVAL);
+	assert_int_equal(nested_overlay(vm, &overlay, base, 0, 0, ACCESS_EXEC, OVERLAY_EXEC_BASE), -EINVAL);
+	assert_int_equal(nested_overlay(vm, &overlay, base, 1ull << 48, 0, R, OVERLAY_EXEC_BASE), -EINVAL);
 	assert_int_equal(overlay.overlay_levels, 0);
-	assert_int_equal(nested_overlay(vm, &overlay, base, 0, 0, R, false), 0);
-	assert_int_equal(nested_overlay(vm, &overlay, &overlay, 0, 0, R, false), -EINVAL);
+	assert_int_equal(nested_overlay(vm, &overlay, base, 0, 0, R, OVERLAY_EXEC_BASE), 0);
+	assert_int_equal(nested_overlay(vm, &overlay, &overlay, 0, 0, R, OVERLAY_EXEC_BASE), -EINVAL);
 	assert_int_equal(nested_map(vm, &overlay, 0, PAGE_SIZE, 0, RWX, 3), -EINVAL);
 	assert_int_equal(nested_unmap(vm, &overlay, 0, PAGE_SIZE), -EINVAL);
 	assert_int_equal(nested_protect(vm, &overlay, 0, PAGE_SIZE, R), -EINVAL);
@@ -407,7 +407,7 @@ static void test_overlay_shares_the_rest(void **state)
 	assert_int_equal(nested_map(vm, base, 0, GIB(4), 0, RWX, 3), 0);
 	assert_int_equal(nested_protect(vm, base, GIB(3), PAGE_SIZE, RX), 0);
 	assert_int_equal(nested_unmap(vm, base, page, PAGE_SIZE), 0);
-	assert_int_equal(nested_overlay(vm, &overlay, base, page, POOL, RW, false), 0);
+	assert_int_equal(nested_overlay(vm, &overlay, base, page, POOL, RW, OVERLAY_EXEC_BASE), 0);
 	assert_int_equal(overlay.overlay_levels, 4);
 	expect(&overlay, page, POOL, RW, 1);
 	expect(&overlay, page - 1, page - 1, RWX, 1);
@@ -433,19 +433,20 @@ static void test_overlay_over_large_and_absent(void **state)
 	assert_int_equal(nested_map(vm, base, GIB(1), GIB(1), GIB(5), RX, 2), 0);
 	generation = base->generation;
 	/* In a 1 GiB leaf. */
-	assert_int_equal(nested_overlay(vm, &overlay, base, MIB(512) + PAGE_SIZE, POOL, R, false), 0);
+	assert_int_equal(nested_overlay(vm, &overlay, base, MIB(512) + PAGE_SIZE, POOL, R, OVERLAY_EXEC_BASE), 0);
 	expect(&overlay, MIB(512), MIB(512), RWX, 1);
 	expect(&overlay, MIB(512) + PAGE_SIZE, POOL, R, 1);
 	expect(&overlay, MIB(514), MIB(514), RWX, 2);
 	expect(&overlay, GIB(1) + 5, GIB(5) + 5, RX, 2);
 	/* In a 2 MiB leaf of another gigabyte. */
-	assert_int_equal(nested_overlay(vm, &overlay, base, GIB(1) + MIB(6) + PAGE_SIZE, POOL, R, false), 0);
+	assert_int_equal(nested_overlay(vm, &overlay, base, GIB(1) + MIB(6) + PAGE_SIZE, POOL, R, OVERLAY_EXEC_BASE),
+			 0);
 	expect(&overlay, GIB(1) + MIB(6) + PAGE_SIZE, POOL, R, 1);
 	expect(&overlay, GIB(1) + MIB(6), GIB(5) + MIB(6), RX, 1);
 	expect(&overlay, GIB(1) + MIB(8), GIB(5) + MIB(8), RX, 2);
 	expect(&overlay, MIB(512) + PAGE_SIZE, MIB(512) + PAGE_SIZE, RWX, 3);
 	/* Where there is nothing, in another root entry. */
-	assert_int_equal(nested_overlay(vm, &overlay, base, GIB(600) + PAGE_SIZE, POOL, R, false), 0);
+	assert_int_equal(nested_overlay(vm, &overlay, base, GIB(600) + PAGE_SIZE, POOL, R, OVERLAY_EXEC_BASE), 0);
 	expect(&overlay, GIB(600) + PAGE_SIZE, POOL, R, 1);
 	expect_absent(&overlay, GIB(600), 1);
 	expect_absent(&overlay, GIB(600) + MIB(2), 2);
@@ -471,7 +472,9 @@ static void test_overlay_re_aims_at_any_distance(void **state)
 			struct translation t;
 
 			for (unsigned back = 0; back < 2; back++) {
-				assert_int_equal(nested_overlay(vm, &overlay, base, from, POOL, R, no_exec != 0), 0);
+				assert_int_equal(nested_overlay(vm, &overlay, base, from, POOL, R,
+								no_exec ? OVERLAY_EXEC_NOTHING : OVERLAY_EXEC_BASE),
+						 0);
 				t = translate(&overlay, from);
 				assert_int_equal(t.address, POOL);
 				assert_int_equal(t.access, R);
@@ -496,7 +499,7 @@ static void test_overlay_no_exec(void **state)
 	(void)state;
 	assert_int_equal(nested_map(vm, base, 0, GIB(4), 0, RWX, 3), 0);
 	assert_int_equal(nested_map(vm, base, GIB(512), GIB(1), GIB(512), RWX, 3), 0);
-	assert_int_equal(nested_overlay(vm, &overlay, base, 0x7000, POOL, RWX, true), 0);
+	assert_int_equal(nested_overlay(vm, &overlay, base, 0x7000, POOL, RWX, OVERLAY_EXEC_NOTHING), 0);
 	expect(&overlay, 0x7000, POOL, RW, 1);
 	expect(&overlay, 0x6000, 0x6000, RW, 1);
 	expect(&overlay, GIB(3), GIB(3), RW, 3);
@@ -504,10 +507,10 @@ static void test_overlay_no_exec(void **state)
 	expect(base, 0x7000, 0x7000, RWX, 3);
 	expect(base, GIB(512), GIB(512), RWX, 3);
 	/* On and off without another change. */
-	assert_int_equal(nested_overlay(vm, &overlay, base, 0x7000, POOL, RWX, false), 0);
+	assert_int_equal(nested_overlay(vm, &overlay, base, 0x7000, POOL, RWX, OVERLAY_EXEC_BASE), 0);
 	expect(&overlay, 0x7000, POOL, RWX, 1);
 	expect(&overlay, GIB(512), GIB(512), RWX, 3);
-	assert_int_equal(nested_overlay(vm, &overlay, base, 0x7000, POOL, RWX, true), 0);
+	assert_int_equal(nested_overlay(vm, &overlay, base, 0x7000, POOL, RWX, OVERLAY_EXEC_NOTHING), 0);
 	expect(&overlay, GIB(512), GIB(512), RW, 3);
 }
 
@@ -517,18 +520,18 @@ static void test_overlay_follows_its_base(void **state)
 
 	(void)state;
 	assert_int_equal(nested_map(vm, base, 0, GIB(1), 0, RWX, 1), 0);
-	assert_int_equal(nested_overlay(vm, &overlay, base, 0x3000, POOL, R, false), 0);
+	assert_int_equal(nested_overlay(vm, &overlay, base, 0x3000, POOL, R, OVERLAY_EXEC_BASE), 0);
 	/* The table the overlay copied, and one that goes away. */
 	assert_int_equal(nested_protect(vm, base, 0x4000, PAGE_SIZE, R), 0);
 	assert_int_equal(nested_map(vm, base, MIB(2), GIB(1) - MIB(2), GIB(2) + MIB(2), RX, 3), 0);
-	assert_int_equal(nested_overlay(vm, &overlay, base, 0x3000, POOL, R, false), 0);
+	assert_int_equal(nested_overlay(vm, &overlay, base, 0x3000, POOL, R, OVERLAY_EXEC_BASE), 0);
 	expect(&overlay, 0x3000, POOL, R, 1);
 	expect(&overlay, 0x4000, 0x4000, R, 1);
 	expect(&overlay, MIB(2), GIB(2) + MIB(2), RX, 2);
 	/* Another base altogether. */
 	assert_int_equal(nested_view_init(vm, &other, "other"), 0);
 	assert_int_equal(nested_map(vm, &other, 0, GIB(1), GIB(8), RW, 3), 0);
-	assert_int_equal(nested_overlay(vm, &overlay, &other, 0x3000, POOL, R, false), 0);
+	assert_int_equal(nested_overlay(vm, &overlay, &other, 0x3000, POOL, R, OVERLAY_EXEC_BASE), 0);
 	expect(&overlay, 0x4000, GIB(8) + 0x4000, RW, 1);
 }
 
@@ -550,19 +553,19 @@ static void test_overlay_same_page_is_cheap(void **state)
 	(void)state;
 	counting.nested_encode = counting_encode;
 	assert_int_equal(nested_map(vm, base, 0, GIB(1), 0, RWX, 1), 0);
-	assert_int_equal(nested_overlay(vm, &overlay, base, 0x3000, POOL, R, true), 0);
+	assert_int_equal(nested_overlay(vm, &overlay, base, 0x3000, POOL, R, OVERLAY_EXEC_NOTHING), 0);
 	vm->backend = &counting;
 	generation = overlay.generation;
 	encodings = 0;
-	assert_int_equal(nested_overlay(vm, &overlay, base, 0x3000, POOL, R, true), 0);
+	assert_int_equal(nested_overlay(vm, &overlay, base, 0x3000, POOL, R, OVERLAY_EXEC_NOTHING), 0);
 	assert_int_equal(encodings, 1);
 	assert_int_equal(overlay.generation, generation);
-	assert_int_equal(nested_overlay(vm, &overlay, base, 0x3000, POOL + PAGE_SIZE, RW, true), 0);
+	assert_int_equal(nested_overlay(vm, &overlay, base, 0x3000, POOL + PAGE_SIZE, RW, OVERLAY_EXEC_NOTHING), 0);
 	assert_int_equal(encodings, 2);
 	assert_int_equal(overlay.generation, generation + 1);
 	expect(&overlay, 0x3000, POOL + PAGE_SIZE, RW, 1);
 	/* A neighbour: one table is copied, none is encoded again. */
-	assert_int_equal(nested_overlay(vm, &overlay, base, 0x4000, POOL, R, true), 0);
+	assert_int_equal(nested_overlay(vm, &overlay, base, 0x4000, POOL, R, OVERLAY_EXEC_NOTHING), 0);
 	assert_int_equal(encodings, 3);
 	expect(&overlay, 0x3000, 0x3000, RW, 1);
 	vm->backend = &fake_backend;
@@ -576,15 +579,15 @@ static void test_overlay_exhaustion(void **state)
 	assert_int_equal(nested_map(vm, base, 0, GIB(1), 0, RWX, 3), 0);
 	for (unsigned pages = 0; pages < 4; pages++) {
 		vm->pool.available = pages;
-		assert_int_equal(nested_overlay(vm, &overlay, base, 0x3000, POOL, R, false), -ENOMEM);
+		assert_int_equal(nested_overlay(vm, &overlay, base, 0x3000, POOL, R, OVERLAY_EXEC_BASE), -ENOMEM);
 		assert_int_equal(vm->pool.available, pages);
 		assert_int_equal(overlay.overlay_levels, 0);
 	}
 	vm->pool.available = 4;
-	assert_int_equal(nested_overlay(vm, &overlay, base, 0x3000, POOL, R, false), 0);
+	assert_int_equal(nested_overlay(vm, &overlay, base, 0x3000, POOL, R, OVERLAY_EXEC_BASE), 0);
 	assert_int_equal(vm->pool.available, 0);
 	/* Made once: re-aiming takes nothing. */
-	assert_int_equal(nested_overlay(vm, &overlay, base, GIB(700), POOL, R, true), 0);
+	assert_int_equal(nested_overlay(vm, &overlay, base, GIB(700), POOL, R, OVERLAY_EXEC_NOTHING), 0);
 	expect(&overlay, GIB(700), POOL, R, 1);
 	expect(&overlay, 0x3000, 0x3000, RW, 3);
 }

@@ -323,6 +323,8 @@ static unsigned expected_kind(uint64_t code)
 	case 0x85:
 	case 0x86:
 		return EXIT_VIRT_INSN;
+	case 0x75:
+		return EXIT_EXCEPTION;
 	case 0x7b:
 		return EXIT_IO;
 	case 0x7c:

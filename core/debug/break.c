@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The table of breakpoints: by linear address, where that leads at the moment. Must not know how they are planted.
+ */
+#include <undercroft/errno.h>
+#include <undercroft/vcpu.h>
+#include <x86/cr.h>
+
+#include "core/debug/debug.h"
+
+#define VECTOR_BP 3
+
+/* CR3's other bits are flags, or the PCID: APM vol. 2, "CR3 Register" (5.3.2) */
+#define CR3_TABLES 0x000ffffffffff000ull
+
+const struct owner debug_owner = {.name = "debug"};
+
+/* Outside of long mode, linear addresses have 32 bits. */
+static gva_t linear_cut(struct vcpu *vcpu, gva_t address)
+{
+	return vcpu->backend->reg_get(vcpu, REG_EFER) & EFER_LMA ? address : (uint32_t)address;
+}
+
+gva_t debug_pc(struct vcpu *vcpu)
+{
+	struct segment cs;
+
+	if (vcpu->code_flags & SEG_ATTR_L && vcpu->backend->reg_get(vcpu, REG_EFER) & EFER_LMA)
+		return vcpu->rip;
+	vcpu->backend->seg_get(vcpu, SEG_CS, &cs);
+	return (uint32_t)(cs.base + vcpu->rip);
+}
+
+static struct breakpoint *break_at(struct vcpu *vcpu, gva_t pc)
+{
+	struct debug *debug = vcpu->debug;
+
+	for (struct breakpoint *b = debug->breaks; b < debug->breaks + DEBUG_BREAK_MAX; b++) {
+		if (b->planted && linear_cut(vcpu, b->address) == pc)
+			return b;
+	}
+	return NULL;
+}
+
+bool debug_break_here(struct vcpu *vcpu)
+{
+	return vcpu->debug->pages_used && break_at(vcpu, debug_pc(vcpu));
+}
+
+static void unplant(struct vcpu *vcpu, struct breakpoint *b)
+{
+	b->planted = false;
+	debug_unplant(vcpu, b->gpa);
+}
+
+/* Where a breakpoint leads now. Returns 0, or -EFAULT: nowhere. */
+static int break_lookup(struct vcpu *vcpu, const struct breakpoint *b, gpa_t *gpa)
+{
+	uint64_t cr3 = vcpu->backend->reg_get(vcpu, REG_CR3);
+	struct mem_mapping mapping;
+	int ret;
+
+	if (b->bound && (b->cr3 ^ cr3) & CR3_TABLES)
+		return -EFAULT;
+	ret = mem_lookup(vcpu, cr3, b->address, &mapping);
+	*gpa = mapping.gpa;
+	return ret;
+}
+
+/* Returns 0, also for one that waits, or why it cannot be planted where it leads. */
+static int break_resolve(struct vcpu *vcpu, struct breakpoint *b)
+{
+	bool mapped;
+	gpa_t gpa = 0;
+	int ret;
+
+	mapped = break_lookup(vcpu, b, &gpa) == 0;
+	if (b->planted && mapped && b->gpa == gpa)
+		return 0;
+	if (b->planted)
+		unplant(vcpu, b);
+	if (!mapped)
+		return 0;
+	ret = debug_plant(vcpu, gpa);
+	if (ret)
+		return ret;
+	b->gpa = gpa;
+	b->planted = true;
+	debug_plants_refresh(vcpu);
+	return 0;
+}
+
+void debug_breaks_resolve(struct vcpu *vcpu)
+{
+	struct debug *debug = vcpu->debug;
+
+	for (struct breakpoint *b = debug->breaks; b < debug->breaks + DEBUG_BREAK_MAX; b++) {
+		if (b->used && b->kind == BREAK_SOFT)
+			(void)break_resolve(vcpu, b);
+	}
+}
+
+static struct breakpoint *break_find(struct debug *debug, const struct break_request *request)
+{
+	for (struct breakpoint *b = debug->breaks; b < debug->breaks + DEBUG_BREAK_MAX; b++) {
+		if (b->used && b->kind == request->kind && b->address == request->address &&
+		    b->bound == request->bound && (!b->bound || b->cr3 == request->cr3))
+			return b;
+	}
+	return NULL;
+}
+
+static bool any_used(const struct debug *debug)
+{
+	for (const struct breakpoint *b = debug->breaks; b < debug->breaks + DEBUG_BREAK_MAX; b++) {
+		if (b->used)
+			return true;
+	}
+	return false;
+}
+
+int debug_break_add(struct vcpu *vcpu, const struct break_request *request)
+{
+	struct debug *debug = vcpu->debug;
+	struct breakpoint *b = debug->breaks;
+	int ret;
+
+	if (request->kind != BREAK_SOFT || request->condition_count || request->command_count)
+		return -ENOTSUP;
+	if (break_find(debug, request))
+		return 0;
+	while (b < debug->breaks + DEBUG_BREAK_MAX && b->used)
+		b++;
+	if (b == debug->breaks + DEBUG_BREAK_MAX)
+		return -ENOSPC;
+	if (!any_used(debug)) {
+		ret = intercept_arm(vcpu, &debug_owner, INTERCEPT_EXCEPTION, VECTOR_BP);
+		if (ret)
+			return ret;
+	}
+	*b = (struct breakpoint){
+		.used = true,
+		.kind = (uint8_t)request->kind,
+		.bound = request->bound,
+		.cr3 = request->cr3,
+		.address = request->address,
+	};
+	ret = break_resolve(vcpu, b);
+	if (ret) {
+		b->used = false;
+		if (!any_used(debug))
+			owner_release(vcpu, &debug_owner);
+	}
+	return ret;
+}
+
+int debug_break_remove(struct vcpu *vcpu, const struct break_request *request)
+{
+	struct breakpoint *b = break_find(vcpu->debug, request);
+
+	if (!b)
+		return -ENOENT;
+	if (b->planted)
+		unplant(vcpu, b);
+	b->used = false;
+	debug_plants_refresh(vcpu);
+	if (!any_used(vcpu->debug))
+		owner_release(vcpu, &debug_owner);
+	return 0;
+}
+
+void debug_breaks_release(struct vcpu *vcpu)
+{
+	struct debug *debug = vcpu->debug;
+
+	for (struct breakpoint *b = debug->breaks; b < debug->breaks + DEBUG_BREAK_MAX; b++) {
+		if (b->planted)
+			unplant(vcpu, b);
+		b->used = false;
+	}
+	owner_release(vcpu, &debug_owner);
+}
+
+bool debug_break_hit(struct vcpu *vcpu)
+{
+	const struct breakpoint *b = vcpu->debug && vcpu->debug->pages_used ? break_at(vcpu, debug_pc(vcpu)) : NULL;
+
+	if (!b)
+		return false;
+	debug_stop_request(vcpu, &(struct stop){.kind = STOP_BREAK, .address = b->address});
+	return true;
+}

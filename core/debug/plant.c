@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * INT3s that the guest executes and does not read. A page with any has a copy that has them. The page itself is in the
+ * base, and cannot be executed; a fetch from it exits, the copy is made anew and shown:
+ *
+ * - where entries can allow execution alone, in the base, until something else is done with it than fetching;
+ * - elsewhere in a view in which nothing but the copy can be executed, until something else is fetched. Instructions in
+ *   the page itself read the copy then.
+ *
+ * Whatever is written goes to the page itself. Must not know what is planted why.
+ */
+#include <string.h>
+
+#include <undercroft/errno.h>
+#include <undercroft/insn.h>
+#include <undercroft/log.h>
+#include <undercroft/platform.h>
+#include <undercroft/region.h>
+#include <undercroft/vcpu.h>
+
+#include "core/debug/debug.h"
+#include "core/exit.h"
+
+#define OPCODE_INT3 0xcc
+
+#define ACCESS_DATA (ACCESS_READ | ACCESS_WRITE)
+#define ACCESS_ALL  (ACCESS_DATA | ACCESS_EXEC)
+
+struct planted_page *debug_planted_page(struct vcpu *vcpu, gpa_t page)
+{
+	struct debug *debug = vcpu->debug;
+
+	for (unsigned i = 0; debug->pages_used && i < DEBUG_PAGE_MAX; i++) {
+		if (debug->pages[i].count && debug->pages[i].page == page)
+			return &debug->pages[i];
+	}
+	return NULL;
+}
+
+static void copy_refresh(struct vcpu *vcpu, const struct planted_page *p)
+{
+	uint8_t *copy = vcpu->vm->platform->ops->phys_map(vcpu->vm->platform, p->copy, PAGE_SIZE);
+
+	memcpy(copy, p->original, PAGE_SIZE);
+	for (const struct breakpoint *b = vcpu->debug->breaks; b < vcpu->debug->breaks + DEBUG_BREAK_MAX; b++) {
+		if (b->planted && (b->gpa & PAGE_MASK) == p->page)
+			copy[b->gpa & ~PAGE_MASK] = OPCODE_INT3;
+	}
+}
+
+static int base_map(struct vcpu *vcpu, gpa_t page, paddr_t address, uint8_t access)
+{
+	vcpu->work |= WORK_VIEW;
+	return nested_map(vcpu->vm, &vcpu->vm->base, page, PAGE_SIZE, address, access, 1);
+}
+
+/* Back to what can be read and written. The tables are there, so this takes no memory. */
+static void page_close(struct vcpu *vcpu, struct planted_page *p)
+{
+	p->open = false;
+	(void)base_map(vcpu, p->page, p->page, ACCESS_DATA);
+}
+
+static void code_leave(struct vcpu *vcpu)
+{
+	vcpu->debug->in_code = false;
+	vcpu->work |= WORK_VIEW;
+}
+
+static int page_open(struct vcpu *vcpu, struct planted_page *p)
+{
+	struct debug *debug = vcpu->debug;
+	int ret;
+
+	copy_refresh(vcpu, p);
+	if (vcpu->vm->caps & BACKEND_CAP_EXEC_ONLY) {
+		p->open = true;
+		return base_map(vcpu, p->page, p->copy, ACCESS_EXEC);
+	}
+	ret = nested_overlay(vcpu->vm, &debug->code, &vcpu->vm->base, p->page, p->copy, ACCESS_READ | ACCESS_EXEC,
+			     OVERLAY_EXEC_PAGE);
+	if (ret == 0) {
+		vcpu->backend->nested_activate(vcpu, &debug->code);
+		debug->in_code = true;
+	}
+	return ret;
+}
+
+/* The page of the instruction at RIP, and whether a longer one would reach into the next page. */
+static bool code_page(struct vcpu *vcpu, gpa_t *page, bool *may_cross)
+{
+	gva_t pc = debug_pc(vcpu);
+	struct mem_mapping mapping;
+
+	*may_cross = (pc & ~PAGE_MASK) > PAGE_SIZE - INSN_LENGTH_MAX;
+	if (mem_lookup(vcpu, vcpu->backend->reg_get(vcpu, REG_CR3), pc, &mapping))
+		return false;
+	*page = mapping.gpa & PAGE_MASK;
+	return true;
+}
+
+/* A fetch from a page that cannot be executed as things are. */
+static enum verdict fetch(struct vcpu *vcpu, struct planted_page *p, gpa_t page)
+{
+	gpa_t begin;
+	bool may_cross;
+
+	/* an instruction across two pages, of which only one at a time could be executed */
+	if (code_page(vcpu, &begin, &may_cross) && may_cross && begin != page &&
+	    (p || debug_planted_page(vcpu, begin)) && !(vcpu->vm->caps & BACKEND_CAP_EXEC_ONLY)) {
+		if (!p)
+			vcpu->detail.nested.gpa = begin;
+		return step_begin(vcpu, STEP_THROUGH, NULL);
+	}
+	if (!p) {
+		code_leave(vcpu);
+		return VERDICT_RESUME;
+	}
+	if (page_open(vcpu, p))
+		vcpu_fatal(vcpu, "no memory for nested page tables (raise reserved-size)");
+	return VERDICT_RESUME;
+}
+
+bool debug_nested(struct vcpu *vcpu, enum verdict *verdict)
+{
+	struct debug *debug = vcpu->debug;
+	gpa_t page = vcpu->detail.nested.gpa & PAGE_MASK, begin;
+	struct planted_page *p = debug_planted_page(vcpu, page);
+	bool stepping = vcpu->step.active || vcpu->single.active, is_fetch = vcpu->detail.nested.access & ACCESS_EXEC,
+	     may_cross;
+
+	if (!p && (!debug->in_code || vcpu->step.active || !is_fetch))
+		return false;
+	*verdict = VERDICT_RESUME;
+	if (is_fetch && !stepping) {
+		*verdict = fetch(vcpu, p, page);
+	} else if (!p) {
+		code_leave(vcpu);
+	} else if (stepping || !p->open || vcpu->events.delivery.type != EVENT_NONE ||
+		   (code_page(vcpu, &begin, &may_cross) && begin == page)) {
+		*verdict = step_begin(vcpu, STEP_THROUGH, NULL);
+	} else {
+		page_close(vcpu, p);
+	}
+	return true;
+}
+
+void debug_page_written(struct vcpu *vcpu, gpa_t page)
+{
+	struct planted_page *p = vcpu->debug ? debug_planted_page(vcpu, page) : NULL;
+
+	/* one that is closed is copied when it is opened */
+	if (p && p->open)
+		copy_refresh(vcpu, p);
+}
+
+/* All of it is memory, and the guest has it where it lies. */
+static const void *page_original(struct vm *vm, gpa_t page)
+{
+	struct nested_entry entry;
+	unsigned level;
+
+	if (vm_hides(vm, page, PAGE_SIZE) || region_list_overlap(&vm->regions, REGION_MMIO, page, PAGE_SIZE))
+		return NULL;
+	if (nested_lookup(vm, &vm->base, page, &entry, &level) ||
+	    entry.address + (page & (NESTED_LEVEL_SIZE(level) - 1)) != page || entry.access != ACCESS_ALL)
+		return NULL;
+	return mem_gpa_readable(vm, page, PAGE_SIZE);
+}
+
+static int page_add(struct vcpu *vcpu, gpa_t page)
+{
+	struct debug *debug = vcpu->debug;
+	const void *original = page_original(vcpu->vm, page);
+	struct planted_page *p = debug->pages;
+	int ret;
+
+	if (!original)
+		return -EACCES;
+	while (p < debug->pages + DEBUG_PAGE_MAX && p->count)
+		p++;
+	if (p == debug->pages + DEBUG_PAGE_MAX)
+		return -ENOSPC;
+	*p = (struct planted_page){.page = page, .original = original, .copy = page_pool_alloc(vcpu->vm)};
+	if (!p->copy)
+		return -ENOMEM;
+	ret = base_map(vcpu, page, page, ACCESS_DATA);
+	if (ret) {
+		page_pool_free(vcpu->vm, p->copy);
+		return ret;
+	}
+	p->count = 1;
+	debug->pages_used++;
+	return 0;
+}
+
+static void page_remove(struct vcpu *vcpu, struct planted_page *p)
+{
+	struct vm *vm = vcpu->vm;
+
+	vcpu->debug->pages_used--;
+	(void)base_map(vcpu, p->page, p->page, ACCESS_ALL);
+	nested_merge(vm, &vm->base, ALIGN_DOWN(p->page, GIB(1)), GIB(1), 3);
+	page_pool_free(vm, p->copy);
+	code_leave(vcpu);
+}
+
+int debug_plant(struct vcpu *vcpu, gpa_t gpa)
+{
+	struct planted_page *p = debug_planted_page(vcpu, gpa & PAGE_MASK);
+
+	if (!p)
+		return page_add(vcpu, gpa & PAGE_MASK);
+	p->count++;
+	return 0;
+}
+
+void debug_unplant(struct vcpu *vcpu, gpa_t gpa)
+{
+	struct planted_page *p = debug_planted_page(vcpu, gpa & PAGE_MASK);
+
+	if (--p->count == 0)
+		page_remove(vcpu, p);
+}
+
+void debug_plants_refresh(struct vcpu *vcpu)
+{
+	struct debug *debug = vcpu->debug;
+
+	for (unsigned i = 0; debug->pages_used && i < DEBUG_PAGE_MAX; i++) {
+		if (debug->pages[i].count && debug->pages[i].open)
+			page_close(vcpu, &debug->pages[i]);
+	}
+	/* the next fetch opens it again, copied anew */
+	if (debug->in_code)
+		code_leave(vcpu);
+}
+
+int debug_plant_step_over(struct vcpu *vcpu)
+{
+	gpa_t page;
+	bool may_cross;
+
+	if (!vcpu->debug->pages_used || !code_page(vcpu, &page, &may_cross) || !debug_planted_page(vcpu, page))
+		return 0;
+	return step_through(vcpu, page);
+}
