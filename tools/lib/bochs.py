@@ -5,6 +5,7 @@ The serial ports are sockets, what the emulator says about the machine is read f
 is looked at with its debugger. Sticks are the first ATA disk: its BIOS boots from no USB.
 """
 
+import contextlib
 import os
 import re
 import select
@@ -29,10 +30,10 @@ config_interface: textconfig
 display_library: {display}
 cpu: model={cpu}, count={cpus}, ips=10000000, reset_on_triple_fault=1
 megs: {mem}
-romimage: file=/usr/share/bochs/BIOS-bochs-latest, options=fastboot
+romimage: file={bios}, options=fastboot
 vgaromimage: file=/usr/share/vgabios/vgabios.bin
 vga: extension=vbe, update_freq=5, realtime=0
-pci: enabled=1, chipset=i440fx
+pci: enabled=1, chipset=i440fx{slots}
 ata0: enabled=1, ioaddr1=0x1f0, ioaddr2=0x3f0, irq=14
 ata1: enabled=1, ioaddr1=0x170, ioaddr2=0x370, irq=15
 {disks}
@@ -47,6 +48,12 @@ info: action=report
 debug: action=ignore
 log: {log}
 """
+
+# Bochs' own sets IA32_FEATURE_CONTROL and locks it. SeaBIOS leaves it alone, and finds the VGA's BIOS by PCI only.
+BIOS = {
+    None: ("/usr/share/bochs/BIOS-bochs-latest", ""),
+    "seabios": ("/usr/share/seabios/bios.bin", ", slot1=pcivga"),
+}
 
 SLOTS = ["ata0-master", "ata0-slave", "ata1-master", "ata1-slave"]
 
@@ -100,6 +107,7 @@ class Bochs:
         """com1 to com3 are modes of serial ports; com3 may be None."""
         options = self.options
         disks, slots = [], iter(SLOTS)
+        bios, slots_of_bios = BIOS[options.bios]
         for path in [*self._sticks(), *options.disk]:
             disks.append(f'{next(slots)}: type=disk, mode=flat, path="{path}"')
         if options.cdrom:
@@ -108,6 +116,8 @@ class Bochs:
             display="x" if options.window else 'rfb, options="timeout=0"',
             cpu=options.cpu or self.cpu,
             cpus=options.cpus,
+            bios=bios,
+            slots=slots_of_bios,
             mem=options.mem,
             disks="\n".join(disks),
             boot="disk, cdrom" if options.cdrom and len(disks) > 1 else "cdrom" if options.cdrom else "disk",
@@ -221,17 +231,33 @@ class Bochs:
 
     def memory(self, address, size):
         """Guest-physical memory, hidden memory included; the machine stands still meanwhile."""
+        with self.stopped():
+            return self.peek(address, size)
+
+    @contextlib.contextmanager
+    def stopped(self):
+        """The machine stands still."""
         # One that arrives before the last "continue" was obeyed is lost.
         time.sleep(max(0.0, self.continued + SETTLE_SECONDS - time.monotonic()))
         self.process.send_signal(signal.SIGINT)
         self._wait_prompt()
+        try:
+            yield
+        finally:
+            self._continue()
+
+    def peek(self, address, size):
+        """memory() of a machine that stands still."""
         self._type(f"xp /{(size + 3) // 4}wx {address:#x}")
-        answer = self._wait_prompt()
-        self._continue()
-        words = re.findall(rb"\t(0x[0-9a-f]{8})\b", answer)
+        words = re.findall(rb"\t(0x[0-9a-f]{8})\b", self._wait_prompt())
         if len(words) * 4 < size:
             raise common.Failure(f"the emulator's debugger shows no memory at {address:#x}")
         return b"".join(int(word, 16).to_bytes(4, "little") for word in words)[:size]
+
+    def poke(self, address, value):
+        """Writes 32 bits into the memory of a machine that stands still."""
+        self._type(f"setpmem {address:#x} 4 {value:#x}")
+        self._wait_prompt()
 
     def _continue(self):
         self._type("continue")

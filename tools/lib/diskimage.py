@@ -73,12 +73,20 @@ def make_fat(path, label, serial):
     )  # fmt: skip
 
 
+def _is_in_fat(drive, path):
+    try:
+        common.run("mdir", "-b", "-i", drive, f"::{path}")
+    except common.Failure:
+        return False
+    return True
+
+
 def put_fat(path, target, data):
     """Writes one file into the image's FAT partition, with the folders above it; data is bytes or a Path."""
     drive = f"{path}@@{PARTITION_OFFSET}"
     for parent in reversed(Path(target).parents):
-        if str(parent) != "/":
-            common.run("mmd", "-D", "s", "-i", drive, f"::{parent}")
+        if str(parent) != "/" and not _is_in_fat(drive, parent):
+            common.run("mmd", "-i", drive, f"::{parent}")
     with common.scratch_folder() as scratch:
         if isinstance(data, bytes):
             source = scratch / "file"
@@ -88,6 +96,20 @@ def put_fat(path, target, data):
             source.write_bytes(Path(data).read_bytes())
         os.utime(source, (common.EPOCH, common.EPOCH))
         common.run("mcopy", "-o", "-m", "-i", drive, source, f"::{target}")
+
+
+def put_grub(path, commands):
+    """Has the GRUB in the image's FAT partition run these first, with the modules that they are in."""
+    folder = "/boot/grub"
+    config = common.run("mtype", "-i", f"{path}@@{PARTITION_OFFSET}", f"::{folder}/grub.cfg")
+    lines = []
+    for command in commands:
+        module = GRUB_FOLDER / f"{command.split()[0]}.mod"
+        if module.is_file():
+            put_fat(path, f"{folder}/{GRUB_FOLDER.name}/{module.name}", module)
+            lines.append(f"insmod {module.stem}\n")
+        lines.append(f"{command}\n")
+    put_fat(path, f"{folder}/grub.cfg", "".join(lines).encode() + config)
 
 
 def make_ext4(path, folder, label, uuid):

@@ -402,7 +402,7 @@ class Run:
     def _prepare_stick(self, folder):
         """The stick as this run needs it: a private copy when something is added."""
         options = self.options
-        if options.stick and (options.native or options.blob):
+        if options.stick and (options.native or options.blob or options.grub):
             copy = folder / "stick.img"
             common.run("cp", "--reflink=auto", "--sparse=always", options.stick, copy)
             try:
@@ -410,6 +410,8 @@ class Run:
                     diskimage.put_fat(copy, "/undercroft.native", b"")
                 if options.blob:
                     diskimage.put_fat(copy, "/undercroft.dtb", options.blob)
+                if options.grub:
+                    diskimage.put_grub(copy, options.grub)
             except common.Failure as failure:
                 raise common.Failure(f"{options.stick} is not a stick's image made by tools/image\n{failure}") from None
             options.stick = copy
