@@ -43,8 +43,6 @@ static void pin_controls_write(const struct vmx_vcpu *vmx)
 {
 	uint32_t pin = vmx->controls.value[VMX_CONTROL_PIN], exit = vmx->controls.value[VMX_CONTROL_EXIT];
 
-	if (vmx->stepping && vmx->step_interrupts)
-		pin |= VMCS_PIN_INTR_EXITING;
 	if (vmx->timing) {
 		pin |= VMCS_PIN_TIMER;
 		exit |= VMCS_EXIT_SAVE_TIMER;
@@ -144,10 +142,9 @@ int vmx_intercept(struct vcpu *vcpu, enum intercept_kind kind, uint32_t argument
 }
 
 /*
- * An interrupt that the guest can take comes before the instruction, as it does without us: it exits, and core gives
- * the step up. One that the guest holds off stays pending: the trap behind the instruction comes before it, even if the
- * instruction sets IF. In the shadow of STI or MOV SS the instruction comes first; MOV SS's shadow, unlike STI's, lets
- * TF's trap wait until it is over. SDM vol. 3, "Priority Among Simultaneous Exceptions and Interrupts" (6.9), "VM-Entry
+ * Interrupts wait for the end of the step: the shadow of MOV SS holds them off for one instruction, and the trap behind
+ * it, which the shadow lets wait until it is over, comes before they do. That is also right where the guest is in the
+ * shadow of STI or MOV SS already. SDM vol. 3, "Priority Among Simultaneous Exceptions and Interrupts" (6.9), "VM-Entry
  * Interruptibility" (26.3.1.5) and "Delivery of Pending Debug Exceptions after VM Entry" (26.7.3)
  */
 static void step_begin(struct vmx_vcpu *vmx)
@@ -157,8 +154,8 @@ static void step_begin(struct vmx_vcpu *vmx)
 	vmx->stepping = true;
 	vmx->step_rip = vmx->vcpu.rip;
 	vmx->step_blocking = blocking & VMCS_BLOCKING_SHADOW;
-	vmx->step_interrupts = !vmx->step_blocking && vmx->vcpu.rflags & X86_FLAGS_IF;
-	if (vmx->step_blocking) {
+	vmx->step_held = vmx->step_blocking || vmx->vcpu.rflags & X86_FLAGS_IF;
+	if (vmx->step_held) {
 		blocking = (blocking & ~(uint64_t)VMCS_BLOCKING_SHADOW) | VMCS_BLOCKING_MOV_SS;
 		vmcs_write(VMCS_GUEST_INTERRUPTIBILITY, blocking);
 		vmcs_write(VMCS_GUEST_PENDING_DEBUG, VMCS_PENDING_BS);
@@ -175,7 +172,7 @@ static void step_end(struct vmx_vcpu *vmx)
 	vmx->stepping = false;
 	pin_controls_write(vmx);
 	vmcs_write(VMCS_EXCEPTION_BITMAP, vmx->saved_exceptions);
-	if (!vmx->step_blocking || vmx->vcpu.rip != vmx->step_rip)
+	if (!vmx->step_held || vmx->vcpu.rip != vmx->step_rip)
 		return;
 	/* given up before it completed */
 	blocking = vmcs_read(VMCS_GUEST_INTERRUPTIBILITY) & ~(uint64_t)VMCS_BLOCKING_SHADOW;

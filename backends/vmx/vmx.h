@@ -17,7 +17,7 @@ struct vmx_vcpu {
 	bool launched;	  /* the next entry is a VMRESUME */
 	bool current;	  /* the VMCS can be read and written */
 	bool stepping;
-	bool step_interrupts;	   /* a step lets interrupts exit */
+	bool step_held;		   /* interrupts are held off for it */
 	bool window;		   /* INTERCEPT_NMI_WINDOW is on */
 	bool timing;		   /* the timer runs */
 	uint8_t step_blocking;	   /* VMCS_BLOCKING_SHADOW bits at the start of a step */

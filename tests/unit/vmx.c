@@ -777,12 +777,16 @@ static void test_step(void **state)
 	ops->step(vcpu, false);
 	assert_int_equal(vmcs_read(VMCS_EXCEPTION_BITMAP), 0);
 	assert_int_equal(vmcs_read(VMCS_PIN_CONTROLS) & 9, 8);
-	/* interrupts that the guest could take come first */
+	/* interrupts that the guest could take wait */
 	vcpu->rflags = X86_FLAGS_FIXED | X86_FLAGS_IF;
 	ops->step(vcpu, true);
-	assert_int_equal(vmcs_read(VMCS_PIN_CONTROLS) & 9, 9);
+	assert_int_equal(vmcs_read(VMCS_PIN_CONTROLS) & 9, 8);
+	assert_int_equal(vmcs_read(VMCS_GUEST_INTERRUPTIBILITY), VMCS_BLOCKING_MOV_SS);
+	assert_int_equal(vmcs_read(VMCS_GUEST_PENDING_DEBUG), VMCS_PENDING_BS);
 	ops->step(vcpu, false);
-	/* in STI's shadow the instruction comes first */
+	assert_int_equal(vmcs_read(VMCS_GUEST_INTERRUPTIBILITY), 0);
+	assert_int_equal(vmcs_read(VMCS_GUEST_PENDING_DEBUG), 0);
+	/* STI's shadow is given back */
 	vmcs_write(VMCS_GUEST_INTERRUPTIBILITY, VMCS_BLOCKING_STI);
 	ops->step(vcpu, true);
 	assert_int_equal(vmcs_read(VMCS_PIN_CONTROLS) & 9, 8);
