@@ -31,6 +31,19 @@ extern const struct plugin_setup *const __start_plugin_setups[], *const __stop_p
 
 static struct setup setup;
 
+/* Registers that are memory after all: what asks a device whether it is there would change it. */
+static bool is_ram(const struct frontend_config *config)
+{
+	for (uint32_t i = 0; i < setup.machine.memory.count; i++) {
+		const struct memory_range *range = &setup.machine.memory.range[i];
+
+		if (range->type == MEMORY_USABLE && config->address < range->base + range->length &&
+		    range->base < config->address + config->length)
+			return true;
+	}
+	return false;
+}
+
 /* Opens a frontend, or finds the open one, for a role. NULL: there is no such device. */
 static struct frontend *frontend_open(const struct frontend_config *config, uint32_t role)
 {
@@ -46,7 +59,7 @@ static struct frontend *frontend_open(const struct frontend_config *config, uint
 			return open;
 		}
 	}
-	if (setup.frontend_count == ARRAY_SIZE(setup.frontend))
+	if (setup.frontend_count == ARRAY_SIZE(setup.frontend) || (!config->is_port && is_ram(config)))
 		return NULL;
 	ops = frontend_find(__start_frontends, (size_t)(__stop_frontends - __start_frontends), config->compatible,
 			    sizeof(place->memory));

@@ -28,6 +28,13 @@
 #define ISA_ADDRESS_CELLS 2u
 #define ISA_SIZE_CELLS	  1u
 
+/* Reg of a child of the SoC node: two cells of address, one of size. Setup's own memory map ends at 4 GiB. */
+#define SOC_ADDRESS_LOWEST 0x100000u
+#define SOC_ADDRESS_CELLS  2u
+#define SOC_SIZE_CELLS	   1u
+#define UART_REG_SHIFT_MAX 2u
+#define UART_REG_WIDTH_MAX 4u
+
 #define DISK_FIRST 0x80u
 #define DISK_LAST  0xffu
 
@@ -36,7 +43,7 @@ struct reader {
 	const void *fdt;
 	struct config *config;
 	struct config_error *error;
-	int aliases, chosen, isa; /* nodes, negative: none */
+	int aliases, chosen, isa, soc; /* nodes, negative: none */
 };
 
 /* One kind of child node and what reads it. */
@@ -327,20 +334,59 @@ static bool speed_fits(uint32_t clock_hz, uint32_t speed)
 	return divisor >= 1 && divisor <= UART_DIVISOR_MAX && off * 100 <= (uint64_t)clock_hz * UART_ERROR_PERCENT;
 }
 
-static int read_serial(struct reader *r, int node, struct frontend_config *uart)
+/* Where an ISA bus has its registers. */
+static int read_ports(struct reader *r, int node, struct frontend_config *uart)
 {
-	static const char *const names[] = {"compatible", "reg", "clock-frequency", "current-speed", NULL};
 	int length;
-	const void *reg;
+	const void *reg = fdt_getprop(r->fdt, node, "reg", &length);
 
-	if (check_leaf(r, node, names) || check_compatible(r, node, UART_COMPATIBLE))
-		return -EINVAL;
-	memset(uart, 0, sizeof(*uart));
-	reg = fdt_getprop(r->fdt, node, "reg", &length);
 	if (!reg || length != 3 * sizeof(fdt32_t) || cell_at(reg, 0) != ISA_SPACE_IO ||
 	    cell_at(reg, 1) < ISA_PORT_LOWEST || cell_at(reg, 1) > ISA_PORT_HIGHEST ||
 	    cell_at(reg, 1) % UART_PORTS != 0 || cell_at(reg, 2) != UART_PORTS)
 		return fail(r, node, "reg", "<1 PORT 8>, PORT a multiple of 8 from 0x100 to 0xfff8");
+	uart->address = cell_at(reg, 1);
+	uart->length = UART_PORTS;
+	uart->is_port = 1;
+	uart->reg_width = 1;
+	return 0;
+}
+
+/* Where a SoC bus has them, and how they are spread and accessed. Devicetree's binding "8250". */
+static int read_registers(struct reader *r, int node, struct frontend_config *uart)
+{
+	static const char width_expected[] = "one cell, 1, 2 or 4, not more than 1 << reg-shift";
+	int length;
+	const void *reg = fdt_getprop(r->fdt, node, "reg", &length);
+	uint32_t shift, width, bytes;
+
+	if (get_u32(r, node, "reg-shift", 0, UART_REG_SHIFT_MAX, "one cell, 0 to 2", 0, &shift) ||
+	    get_u32(r, node, "reg-io-width", 1, UART_REG_WIDTH_MAX, width_expected, 1, &width))
+		return -EINVAL;
+	if (width & (width - 1) || width > 1u << shift)
+		return fail(r, node, "reg-io-width", width_expected);
+	bytes = UART_PORTS << shift;
+	if (!reg || length != 3 * sizeof(fdt32_t) || cell_at(reg, 0) != 0 || cell_at(reg, 1) < SOC_ADDRESS_LOWEST ||
+	    cell_at(reg, 1) % bytes != 0 || cell_at(reg, 2) < bytes)
+		return fail(r, node, "reg",
+			    "<0 ADDRESS SIZE>, ADDRESS a multiple of 8 << reg-shift from 0x100000, SIZE at least that");
+	uart->address = cell_at(reg, 1);
+	uart->length = bytes;
+	uart->reg_shift = (uint8_t)shift;
+	uart->reg_width = (uint8_t)width;
+	return 0;
+}
+
+static int read_serial(struct reader *r, int node, struct frontend_config *uart)
+{
+	static const char *const isa_names[] = {"compatible", "reg", "clock-frequency", "current-speed", NULL};
+	static const char *const soc_names[] = {"compatible",	"reg", "clock-frequency", "current-speed", "reg-shift",
+						"reg-io-width", NULL};
+	bool is_isa = fdt_parent_offset(r->fdt, node) == r->isa;
+
+	memset(uart, 0, sizeof(*uart));
+	if (check_leaf(r, node, is_isa ? isa_names : soc_names) || check_compatible(r, node, UART_COMPATIBLE) ||
+	    (is_isa ? read_ports(r, node, uart) : read_registers(r, node, uart)))
+		return -EINVAL;
 	if (get_u32(r, node, "clock-frequency", 1, UINT32_MAX, "one cell, Hz, not 0", UART_CLOCK_HZ, &uart->clock_hz) ||
 	    get_u32(r, node, "current-speed", 1, UINT32_MAX, "one cell, bits per second, not 0", UART_SPEED,
 		    &uart->speed))
@@ -352,9 +398,6 @@ static int read_serial(struct reader *r, int node, struct frontend_config *uart)
 		return fail(r, node, NULL, "a path of less than 64 characters");
 	make_printable(uart->node);
 	format_string(uart->compatible, sizeof(uart->compatible), "%s", UART_COMPATIBLE);
-	uart->address = cell_at(reg, 1);
-	uart->length = UART_PORTS;
-	uart->is_port = 1;
 	return 0;
 }
 
@@ -370,28 +413,45 @@ static bool node_is_named(struct reader *r, int node, const char *name)
 	return (size_t)length >= base && memcmp(found, name, base) == 0 && (found[base] == 0 || found[base] == '@');
 }
 
-static int parse_isa(struct reader *r, int node)
+/* A bus with nothing but serial ports on it; each address is so many cells. */
+static int parse_bus(struct reader *r, int node, uint32_t address_cells, const char *address, uint32_t size_cells)
 {
-	static const char *const names[] = {"#address-cells", "#size-cells", NULL};
 	struct frontend_config uart;
 	int child;
 
-	r->isa = node;
-	if (expect_properties(r->fdt, node, names, r->error))
-		return -EINVAL;
-	if (!has(r, node, "#address-cells") ||
-	    check_cells(r, node, "#address-cells", ISA_ADDRESS_CELLS, "<2>: the space and the address"))
-		return fail(r, node, "#address-cells", "<2>: the space and the address");
-	if (!has(r, node, "#size-cells") || check_cells(r, node, "#size-cells", ISA_SIZE_CELLS, "<1>"))
+	if (!has(r, node, "#address-cells") || check_cells(r, node, "#address-cells", address_cells, address))
+		return fail(r, node, "#address-cells", address);
+	if (!has(r, node, "#size-cells") || check_cells(r, node, "#size-cells", size_cells, "<1>"))
 		return fail(r, node, "#size-cells", "<1>");
 	fdt_for_each_subnode(child, r->fdt, node)
 	{
 		if (!node_is_named(r, child, "serial"))
-			return fail(r, child, NULL, "only serial@PORT nodes here");
+			return fail(r, child, NULL, "only serial@ADDRESS nodes here");
 		if (read_serial(r, child, &uart))
 			return -EINVAL;
 	}
 	return 0;
+}
+
+static int parse_isa(struct reader *r, int node)
+{
+	static const char *const names[] = {"#address-cells", "#size-cells", NULL};
+
+	r->isa = node;
+	if (expect_properties(r->fdt, node, names, r->error))
+		return -EINVAL;
+	return parse_bus(r, node, ISA_ADDRESS_CELLS, "<2>: the space and the address", ISA_SIZE_CELLS);
+}
+
+static int parse_soc(struct reader *r, int node)
+{
+	static const char *const names[] = {"compatible", "#address-cells", "#size-cells", "ranges", NULL};
+	uint32_t ranges;
+
+	r->soc = node;
+	if (expect_properties(r->fdt, node, names, r->error) || get_flag(r, node, "ranges", &ranges))
+		return -EINVAL;
+	return parse_bus(r, node, SOC_ADDRESS_CELLS, "<2>: the two halves of the address", SOC_SIZE_CELLS);
 }
 
 static int parse_aliases(struct reader *r, int node)
@@ -428,6 +488,7 @@ static const struct node_kind node_kinds[] = {
 	{"guest", "undercroft,guest", parse_guest},
 	{"hypervisor", "undercroft,hypervisor", parse_hypervisor},
 	{"isa", NULL, parse_isa},
+	{"soc", "simple-bus", parse_soc},
 };
 
 /*
@@ -448,9 +509,9 @@ static int find_node(struct reader *r, const char *path)
 static int parse_role(struct reader *r, const char *property, struct frontend_config *frontend, uint8_t *named,
 		      uint8_t *enabled)
 {
-	static const char expected[] = "\"none\", or the path or alias of a serial node in /isa";
+	static const char expected[] = "\"none\", or the path or alias of a serial node in /isa or /soc";
 	const char *who;
-	int node;
+	int node, parent;
 
 	if (r->chosen < 0 || !has(r, r->chosen, property))
 		return 0;
@@ -462,7 +523,8 @@ static int parse_role(struct reader *r, const char *property, struct frontend_co
 		return 0;
 	}
 	node = who ? find_node(r, who) : -1;
-	if (node < 0 || r->isa < 0 || fdt_parent_offset(r->fdt, node) != r->isa)
+	parent = node < 0 ? -1 : fdt_parent_offset(r->fdt, node);
+	if (parent < 0 || (parent != r->isa && parent != r->soc))
 		return fail(r, r->chosen, property, expected);
 	*enabled = 1;
 	return read_serial(r, node, frontend);
@@ -648,6 +710,7 @@ void config_defaults(struct config *config)
 		.clock_hz = UART_CLOCK_HZ,
 		.speed = UART_SPEED,
 		.is_port = 1,
+		.reg_width = 1,
 	};
 	config->control_enabled = 1;
 	config->control = config->log;
@@ -656,7 +719,8 @@ void config_defaults(struct config *config)
 int config_parse(const void *fdt, size_t length, const struct plugin_setup *const *setups, size_t count,
 		 struct config *config, struct config_error *error)
 {
-	struct reader r = {.fdt = fdt, .config = config, .error = error, .aliases = -1, .chosen = -1, .isa = -1};
+	struct reader r = {
+		.fdt = fdt, .config = config, .error = error, .aliases = -1, .chosen = -1, .isa = -1, .soc = -1};
 
 	config_defaults(config);
 	memset(error, 0, sizeof(*error));

@@ -30,10 +30,12 @@
 /* PC16550D, "Interrupt Identification Register" (8.6): bits 5 and 4 are 0; later chips use bit 5 */
 #define IIR_ALWAYS_ZERO 0x10
 #define IIR_FIFO	0xc0 /* both set: the FIFOs are enabled and work */
+#define IIR_FIFO_64	0x20 /* TL16C750 data sheet, "Interrupt Identification Register": and they have 64 bytes */
 
 /* PC16550D, "FIFO Control Register" (8.5) */
 #define FCR_ENABLE 0x01
 #define FCR_RESET  0x06 /* both FIFOs */
+#define FCR_64	   0x20 /* TL16C750, "FIFO Control Register": written with DLAB = 1; 16550s have no such bit */
 
 /* PC16550D, "Line Control Register" (8.1) */
 #define LCR_8N1	 0x03
@@ -50,6 +52,7 @@
 
 /* PC16550D, "Line Status Register" (8.4) */
 #define LSR_DATA_READY 0x01
+#define LSR_OVERRUN    0x02 /* cleared by reading LSR */
 #define LSR_THR_EMPTY  0x20
 #define LSR_ALL_EMPTY  0x40
 
@@ -59,6 +62,7 @@
 #define CLOCKS_PER_BIT 16
 #define BITS_PER_BYTE  10 /* start, 8, stop */
 #define FIFO_DEPTH     16
+#define FIFO_DEPTH_MAX 64
 
 /* On top of the time that bytes need on the line: an emulator or a service processor may be slower than the line. */
 #define WAIT_SLACK_US 2000
@@ -89,22 +93,24 @@ static struct uart *to_uart(struct frontend *frontend)
 static uint8_t reg_read(const struct uart *uart, unsigned reg)
 {
 	struct platform *platform = uart->frontend.platform;
-	uint64_t address = uart->frontend.config.address + reg;
+	const struct frontend_config *config = &uart->frontend.config;
+	uint64_t address = config->address + ((uint64_t)reg << config->reg_shift);
 
-	if (uart->frontend.config.is_port)
+	if (config->is_port)
 		return port_in8(platform, (uint16_t)address);
-	return (uint8_t)platform->ops->mmio_read(platform, address, 1);
+	return (uint8_t)platform->ops->mmio_read(platform, address, config->reg_width);
 }
 
 static void reg_write(const struct uart *uart, unsigned reg, uint8_t value)
 {
 	struct platform *platform = uart->frontend.platform;
-	uint64_t address = uart->frontend.config.address + reg;
+	const struct frontend_config *config = &uart->frontend.config;
+	uint64_t address = config->address + ((uint64_t)reg << config->reg_shift);
 
-	if (uart->frontend.config.is_port)
+	if (config->is_port)
 		port_out8(platform, (uint16_t)address, value);
 	else
-		platform->ops->mmio_write(platform, address, 1, value);
+		platform->ops->mmio_write(platform, address, config->reg_width, value);
 }
 
 /* Microseconds a number of bytes may take on the line, generously. */
@@ -115,13 +121,23 @@ static uint64_t line_time_us(const struct uart *uart, unsigned bytes)
 	return 2 * bits * 1000000 / uart->frontend.config.speed + WAIT_SLACK_US;
 }
 
+/* Each reading of LSR clears what it says of errors, so there is no other. */
+static uint8_t lsr_read(struct uart *uart)
+{
+	uint8_t lsr = reg_read(uart, UART_LSR);
+
+	if (lsr != ALL_ONES && lsr & LSR_OVERRUN)
+		uart->frontend.overruns++;
+	return lsr;
+}
+
 /* Waits for bits of LSR. 0 or -ETIMEDOUT. */
-static int wait_lsr(const struct uart *uart, uint8_t bits, uint64_t limit_us)
+static int wait_lsr(struct uart *uart, uint8_t bits, uint64_t limit_us)
 {
 	struct platform *platform = uart->frontend.platform;
 	uint64_t start = platform->ops->now_us(platform);
 
-	while ((reg_read(uart, UART_LSR) & bits) != bits) {
+	while ((lsr_read(uart) & bits) != bits) {
 		if (platform->ops->now_us(platform) - start >= limit_us)
 			return -ETIMEDOUT;
 	}
@@ -151,9 +167,9 @@ static uint16_t divisor_read(const struct uart *uart)
 }
 
 /* Registers read as all ones where no device, or one without power, answers. */
-static bool answers(const struct uart *uart)
+static bool answers(struct uart *uart)
 {
-	return reg_read(uart, UART_LSR) != ALL_ONES || reg_read(uart, UART_LCR) != ALL_ONES ||
+	return lsr_read(uart) != ALL_ONES || reg_read(uart, UART_LCR) != ALL_ONES ||
 	       reg_read(uart, UART_MCR) != ALL_ONES;
 }
 
@@ -180,12 +196,22 @@ static int uart_probe(struct frontend *frontend)
 
 	/* PC16550D, "Modem Control Register" (8.8), bit 4. A byte on its way would be cut: let it leave first. */
 	if (frontend->config.speed)
-		wait_lsr(uart, LSR_ALL_EMPTY, line_time_us(uart, FIFO_DEPTH + 1));
+		wait_lsr(uart, LSR_ALL_EMPTY, line_time_us(uart, FIFO_DEPTH_MAX + 1));
 	mcr = reg_read(uart, UART_MCR);
 	reg_write(uart, UART_MCR, MCR_LOOP | MCR_OUT2 | MCR_RTS);
 	lines = reg_read(uart, UART_MSR) & MSR_LINES;
 	reg_write(uart, UART_MCR, mcr);
 	return lines == MSR_LOOP_RTS_OUT2 ? 0 : -ENODEV;
+}
+
+/* By what the chip says of its enabled FIFOs. */
+static uint8_t fifo_depth(const struct uart *uart)
+{
+	uint8_t iir = reg_read(uart, UART_IIR);
+
+	if ((iir & IIR_FIFO) != IIR_FIFO)
+		return 1;
+	return iir & IIR_FIFO_64 ? FIFO_DEPTH_MAX : FIFO_DEPTH;
 }
 
 /* Programs everything we rely on. What was in the FIFOs is lost. */
@@ -196,9 +222,11 @@ static void program(struct uart *uart)
 	reg_write(uart, UART_LCR, LCR_8N1 | LCR_DLAB);
 	reg_write(uart, UART_DLL, (uint8_t)uart->divisor);
 	reg_write(uart, UART_DLM, (uint8_t)(uart->divisor >> 8));
+	reg_write(uart, UART_FCR, FCR_ENABLE | FCR_64);
 	reg_write(uart, UART_LCR, LCR_8N1);
-	reg_write(uart, UART_FCR, FCR_ENABLE | FCR_RESET);
-	uart->fifo_depth = (reg_read(uart, UART_IIR) & IIR_FIFO) == IIR_FIFO ? FIFO_DEPTH : 1;
+	reg_write(uart, UART_FCR, FCR_ENABLE | FCR_64 | FCR_RESET);
+	uart->fifo_depth = fifo_depth(uart);
+	uart->frontend.stall_us = line_time_us(uart, uart->fifo_depth + 1u);
 	reg_write(uart, UART_MCR, MCR_DTR | MCR_RTS);
 }
 
@@ -214,7 +242,6 @@ static int uart_open(struct frontend *frontend)
 	if (error)
 		return error;
 	program(uart);
-	frontend->stall_us = line_time_us(uart, FIFO_DEPTH + 1);
 	frontend->stuck = false;
 	return wait_lsr(uart, LSR_ALL_EMPTY, line_time_us(uart, 1));
 }
@@ -226,7 +253,7 @@ static size_t uart_read(struct frontend *frontend, void *buffer, size_t length)
 	size_t count = 0;
 
 	while (count < length) {
-		uint8_t lsr = reg_read(uart, UART_LSR);
+		uint8_t lsr = lsr_read(uart);
 
 		if (lsr == ALL_ONES || !(lsr & LSR_DATA_READY))
 			break;
@@ -241,7 +268,7 @@ static size_t uart_write(struct frontend *frontend, const void *data, size_t len
 	const uint8_t *bytes = data;
 	size_t count = 0;
 
-	if (!(reg_read(uart, UART_LSR) & LSR_THR_EMPTY))
+	if (!(lsr_read(uart) & LSR_THR_EMPTY))
 		return 0;
 	while (count < uart->fifo_depth && count < length)
 		reg_write(uart, UART_THR, bytes[count++]);
@@ -251,7 +278,7 @@ static size_t uart_write(struct frontend *frontend, const void *data, size_t len
 static int uart_flush(struct frontend *frontend)
 {
 	struct uart *uart = to_uart(frontend);
-	int error = wait_lsr(uart, LSR_ALL_EMPTY, frontend->stuck ? 0 : line_time_us(uart, FIFO_DEPTH + 2));
+	int error = wait_lsr(uart, LSR_ALL_EMPTY, frontend->stuck ? 0 : line_time_us(uart, uart->fifo_depth + 2u));
 
 	if (error)
 		frontend->stuck = true;
@@ -261,12 +288,10 @@ static int uart_flush(struct frontend *frontend)
 static int uart_recover(struct frontend *frontend)
 {
 	struct uart *uart = to_uart(frontend);
-	bool fifo = (reg_read(uart, UART_IIR) & IIR_FIFO) == IIR_FIFO;
-
 	if (!answers(uart))
 		return -ENODEV;
 	if (reg_read(uart, UART_LCR) == LCR_8N1 && reg_read(uart, UART_IER) == 0 &&
-	    (reg_read(uart, UART_MCR) & MCR_DEFINED) == (MCR_DTR | MCR_RTS) && fifo == (uart->fifo_depth > 1) &&
+	    (reg_read(uart, UART_MCR) & MCR_DEFINED) == (MCR_DTR | MCR_RTS) && fifo_depth(uart) == uart->fifo_depth &&
 	    divisor_read(uart) == uart->divisor)
 		return 0;
 	program(uart);
@@ -303,7 +328,7 @@ static unsigned uart_regions(struct frontend *frontend, struct region *out, unsi
 		.owner = &uart_owner,
 		.space = frontend->config.is_port ? REGION_PORT : REGION_MMIO,
 		.start = frontend->config.address,
-		.length = UART_REGISTERS,
+		.length = (uint64_t)UART_REGISTERS << frontend->config.reg_shift,
 		.trap_reads = true,
 	};
 	return 1;
@@ -333,11 +358,11 @@ static int uart_adopt(struct frontend *frontend, const void *state, size_t size)
 		return -EINVAL;
 	memcpy(&in, state, sizeof(in));
 	if (!in.divisor || in.divisor != divisor_for(&frontend->config) ||
-	    (in.fifo_depth != 1 && in.fifo_depth != FIFO_DEPTH) || in.stuck > 1)
+	    (in.fifo_depth != 1 && in.fifo_depth != FIFO_DEPTH && in.fifo_depth != FIFO_DEPTH_MAX) || in.stuck > 1)
 		return -EINVAL;
 	uart->divisor = in.divisor;
 	uart->fifo_depth = in.fifo_depth;
-	frontend->stall_us = line_time_us(uart, FIFO_DEPTH + 1);
+	frontend->stall_us = line_time_us(uart, uart->fifo_depth + 1u);
 	frontend->stuck = in.stuck;
 	return 0;
 }

@@ -22,7 +22,9 @@ struct frontend_config {
 	uint32_t clock_hz;   /* input clock of the baud generator */
 	uint32_t speed;	     /* bits per second */
 	uint8_t is_port;     /* 1: address is an I/O port, 0: memory */
-	uint8_t reserved[3];
+	uint8_t reg_shift;   /* registers are 1 << reg_shift bytes apart */
+	uint8_t reg_width;   /* bytes of an access to one: 1, 2, 4 */
+	uint8_t reserved;
 };
 
 #define FRONTEND_STATE_MAX 64
@@ -57,7 +59,8 @@ struct frontend {
 	struct frontend_config config;
 	/* by open and adopt: a device that works takes more bytes within this time */
 	uint64_t stall_us;
-	bool stuck; /* it has taken nothing for so long: nobody waits for it again until it takes some */
+	bool stuck;	   /* it has taken nothing for so long: nobody waits for it again until it takes some */
+	uint32_t overruns; /* how often the device lost received bytes because nobody read it in time */
 };
 
 /*

@@ -39,7 +39,9 @@ static void check_text(const char *text, size_t size)
 
 static void check_frontend(const struct frontend_config *frontend)
 {
-	if (!frontend->clock_hz || !frontend->speed || frontend->length != 8)
+	if (!frontend->clock_hz || !frontend->speed ||
+	    (frontend->length != 8 && (frontend->is_port || frontend->length % 8)) || frontend->reg_width - 1u > 3 ||
+	    frontend->reg_shift > 2 || !frontend->length)
 		abort();
 	check_text(frontend->node, sizeof(frontend->node));
 }

@@ -531,6 +531,93 @@ static void test_isa(void **state)
 	expect_bad(&f, "/isa/serial@2f8", "reg");
 }
 
+static void set_cells(struct fixture *f, const char *path, const char *name, uint32_t a, uint32_t b, uint32_t c)
+{
+	fdt32_t cells[3] = {cpu_to_fdt32(a), cpu_to_fdt32(b), cpu_to_fdt32(c)};
+
+	set(f, path, name, cells, sizeof(cells));
+}
+
+static void begin_soc(struct fixture *f)
+{
+	begin(f);
+	add_node(f, "/", "soc");
+	set_string(f, "/soc", "compatible", "simple-bus");
+	set_u32(f, "/soc", "#address-cells", 2);
+	set_u32(f, "/soc", "#size-cells", 1);
+	set(f, "/soc", "ranges", NULL, 0);
+	add_node(f, "/soc", "serial@fe034000");
+	set_string(f, "/soc/serial@fe034000", "compatible", "ns16550a");
+	set_cells(f, "/soc/serial@fe034000", "reg", 0, 0xfe034000, 0x1000);
+	set_u32(f, "/soc/serial@fe034000", "reg-shift", 2);
+	set_u32(f, "/soc/serial@fe034000", "reg-io-width", 4);
+	set_string(f, "/chosen", "undercroft,control", "/soc/serial@fe034000");
+}
+
+static void test_soc(void **state)
+{
+	static const char path[] = "/soc/serial@fe034000";
+	struct fixture f;
+
+	(void)state;
+	begin_soc(&f);
+	expect_good(&f);
+	assert_int_equal(f.config.log.address, 0x3f8);
+	assert_string_equal(f.config.control.node, path);
+	assert_int_equal(f.config.control.address, 0xfe034000);
+	assert_int_equal(f.config.control.length, 32);
+	assert_int_equal(f.config.control.is_port, 0);
+	assert_int_equal(f.config.control.reg_shift, 2);
+	assert_int_equal(f.config.control.reg_width, 4);
+	remove_property(&f, path, "reg-io-width");
+	expect_good(&f);
+	assert_int_equal(f.config.control.reg_width, 1);
+	remove_property(&f, path, "reg-shift");
+	expect_good(&f);
+	assert_int_equal(f.config.control.reg_shift, 0);
+	assert_int_equal(f.config.control.length, 8);
+	/* wider than the registers are apart */
+	set_u32(&f, path, "reg-io-width", 2);
+	expect_bad(&f, path, "reg-io-width");
+	set_u32(&f, path, "reg-shift", 1);
+	expect_good(&f);
+	set_u32(&f, path, "reg-io-width", 3);
+	expect_bad(&f, path, "reg-io-width");
+	set_u32(&f, path, "reg-shift", 3);
+	expect_bad(&f, path, "reg-shift");
+
+	begin_soc(&f);
+	set_cells(&f, path, "reg", 1, 0xfe034000, 0x1000);
+	expect_bad(&f, path, "reg");
+	set_cells(&f, path, "reg", 0, 0xfe034010, 0x1000);
+	expect_bad(&f, path, "reg");
+	set_cells(&f, path, "reg", 0, 0xfe034000, 31);
+	expect_bad(&f, path, "reg");
+	set_cells(&f, path, "reg", 0, 0xa0000, 0x1000);
+	expect_bad(&f, path, "reg");
+	remove_property(&f, path, "reg");
+	expect_bad(&f, path, "reg");
+
+	begin_soc(&f);
+	set_u32(&f, "/isa/serial@3f8", "reg-shift", 0);
+	expect_bad(&f, "/isa/serial@3f8", "reg-shift");
+	begin_soc(&f);
+	set_u32(&f, "/soc", "#address-cells", 1);
+	expect_bad(&f, "/soc", "#address-cells");
+	begin_soc(&f);
+	set_u32(&f, "/soc", "#size-cells", 2);
+	expect_bad(&f, "/soc", "#size-cells");
+	begin_soc(&f);
+	set_u32(&f, "/soc", "ranges", 2);
+	expect_bad(&f, "/soc", "ranges");
+	begin_soc(&f);
+	set_string(&f, "/soc", "compatible", "soc");
+	expect_bad(&f, "/soc", "compatible");
+	begin_soc(&f);
+	add_node(&f, "/soc", "gpio@fe000000");
+	expect_bad(&f, "/soc/gpio@fe000000", "");
+}
+
 /* Each job of a frontend takes a path or an alias, or nobody. */
 static void check_role(const char *role)
 {
@@ -686,7 +773,7 @@ static void test_unknown(void **state)
 	add_node(&f, "/", "guests");
 	parse(&f);
 	config_error_format(&f.error, text, sizeof(text));
-	assert_string_equal(text, "/guests: expected one of the nodes aliases, chosen, guest, hypervisor, isa, or "
+	assert_string_equal(text, "/guests: expected one of the nodes aliases, chosen, guest, hypervisor, isa, soc, or "
 				  "compatible = \"undercroft,plain\", \"undercroft,test\"");
 	begin(&f);
 	set_u32(&f, "/guest", "str\x1b[2J\x80", 1);
@@ -887,7 +974,7 @@ int main(void)
 		cmocka_unit_test(test_plugins),	      cmocka_unit_test(test_duplicates),
 		cmocka_unit_test(test_not_a_tree),    cmocka_unit_test(test_truncated),
 		cmocka_unit_test(test_damaged),	      cmocka_unit_test(test_control),
-		cmocka_unit_test(test_attach),
+		cmocka_unit_test(test_attach),	      cmocka_unit_test(test_soc),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

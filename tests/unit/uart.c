@@ -15,6 +15,7 @@
 #include <undercroft/region.h>
 
 #include "tests/fakes/fake_platform.h"
+#include "tests/fakes/fake_uart.h"
 
 #define PORT 0x2f8
 #define MMIO 0xfe030000ull
@@ -22,150 +23,18 @@
 /* The linker set, of which the test wants the one member. */
 extern const struct frontend_ops *const __start_frontends[];
 
-/* PC16550D datasheet, "Registers" (8.0). The transmitter sends one byte at a time, in virtual time. */
-struct model {
-	const struct fake_platform *fake;
-	uint8_t ier, fcr, lcr, mcr, scr, dll, dlm;
-	uint8_t rx[64];
-	size_t rx_count;
-	uint8_t tx[256]; /* everything that was written to THR */
-	size_t tx_count, overruns;
-	uint64_t idle_at_us; /* when everything written so far has left */
-	bool has_fifo, has_scratch, no_device, stuck, fifo_was_reset, sent_in_loop;
-	uint8_t lines; /* of the modem, bits 7..4 of MSR */
-};
-
 struct bench {
 	struct fake_platform fake;
-	struct model model;
+	struct fake_uart model;
 	struct frontend *uart;
 };
-
-static uint64_t byte_us(const struct model *model)
-{
-	uint64_t divisor = (uint64_t)(model->dll | model->dlm << 8);
-
-	return (divisor ? divisor : 1) * 16 * 10 * 1000000 / 1843200;
-}
-
-/* Bytes not yet on the line, the one in the shift register not counted. */
-static unsigned queued(const struct model *model)
-{
-	uint64_t now = model->fake->clock_us;
-
-	if (now >= model->idle_at_us)
-		return 0;
-	return (unsigned)((model->idle_at_us - now) / byte_us(model));
-}
-
-static uint64_t model_read(void *context, uint64_t address, unsigned size)
-{
-	struct model *model = context;
-	uint8_t value;
-
-	assert_int_equal(size, 1);
-	if (model->no_device)
-		return 0xff;
-	switch (address & 7) {
-	case 0:
-		if (model->lcr & 0x80)
-			return model->dll;
-		if (!model->rx_count)
-			return 0;
-		value = model->rx[0];
-		memmove(model->rx, model->rx + 1, --model->rx_count);
-		return value;
-	case 1:
-		return model->lcr & 0x80 ? model->dlm : model->ier;
-	case 2:
-		return 0x01 | (model->has_fifo && (model->fcr & 1) ? 0xc0 : 0);
-	case 3:
-		return model->lcr;
-	case 4:
-		return model->mcr;
-	case 5:
-		value = model->rx_count ? 0x01 : 0;
-		if (!model->stuck && queued(model) == 0)
-			value |= 0x20;
-		if (!model->stuck && model->fake->clock_us >= model->idle_at_us)
-			value |= 0x40;
-		return value;
-	case 6:
-		if (!(model->mcr & 0x10))
-			return model->lines;
-		/* loopback: DTR, RTS, OUT1, OUT2 come back as DSR, CTS, RI, DCD */
-		return (model->mcr & 1 ? 0x20u : 0) | (model->mcr & 2 ? 0x10u : 0) | (model->mcr & 4 ? 0x40u : 0) |
-		       (model->mcr & 8 ? 0x80u : 0);
-	default:
-		return model->has_scratch ? model->scr : 0;
-	}
-}
-
-static void model_write(void *context, uint64_t address, unsigned size, uint64_t value)
-{
-	struct model *model = context;
-	uint8_t byte = (uint8_t)value;
-	uint64_t now = model->fake->clock_us;
-
-	assert_int_equal(size, 1);
-	if (model->no_device)
-		return;
-	switch (address & 7) {
-	case 0:
-		if (model->lcr & 0x80) {
-			model->dll = byte;
-			return;
-		}
-		if (queued(model) >= (model->has_fifo && (model->fcr & 1) ? 16u : 1u))
-			model->overruns++;
-		model->sent_in_loop |= (model->mcr & 0x10) != 0;
-		assert_true(model->tx_count < sizeof(model->tx));
-		model->tx[model->tx_count++] = byte;
-		model->idle_at_us = (model->idle_at_us > now ? model->idle_at_us : now) + byte_us(model);
-		return;
-	case 1:
-		if (model->lcr & 0x80)
-			model->dlm = byte;
-		else
-			model->ier = byte & 0x0f;
-		return;
-	case 2:
-		model->fcr = byte & 0xf9;
-		model->fifo_was_reset |= (byte & 6) == 6;
-		return;
-	case 3:
-		model->lcr = byte;
-		return;
-	case 4:
-		if (byte & 0x10 && now < model->idle_at_us)
-			model->sent_in_loop = true;
-		model->mcr = byte & 0x1f;
-		return;
-	case 7:
-		model->scr = byte;
-		return;
-	default:
-		return;
-	}
-}
 
 static int setup(void **state)
 {
 	struct bench *bench = calloc(1, sizeof(*bench));
 
 	fake_platform_init(&bench->fake, PAGE_SIZE);
-	bench->model = (struct model){
-		.fake = &bench->fake,
-		.ier = 0x05,
-		.lcr = 0x1b,
-		.mcr = 0x08,
-		.scr = 0x77,
-		.dll = 0x60,
-		.has_fifo = true,
-		.has_scratch = true,
-	};
-	fake_port_add(&bench->fake, PORT, 8, model_read, model_write, &bench->model);
-	fake_mmio_add(&bench->fake, MMIO, 8, model_read, model_write, &bench->model);
+	fake_uart_init(&bench->model, &bench->fake, PORT, MMIO);
 	bench->uart = calloc(1, __start_frontends[0]->size);
 	*bench->uart = (struct frontend){
 		.ops = __start_frontends[0],
@@ -175,7 +44,8 @@ static int setup(void **state)
 			   .length = 8,
 			   .clock_hz = 1843200,
 			   .speed = 115200,
-			   .is_port = 1},
+			   .is_port = 1,
+			   .reg_width = 1},
 	};
 	*state = bench;
 	return 0;
@@ -202,7 +72,7 @@ static void test_names(void **state)
 static void test_probe_leaves_it(void **state)
 {
 	struct bench *bench = *state;
-	struct model before = bench->model;
+	struct fake_uart before = bench->model;
 
 	assert_int_equal(bench->uart->ops->probe(bench->uart), 0);
 	assert_memory_equal(&bench->model, &before, sizeof(before));
@@ -339,6 +209,64 @@ static void test_write_by_memory(void **state)
 	bench->uart->config.is_port = 0;
 	bench->uart->config.address = MMIO;
 	check_write(bench);
+}
+
+/* As on chips where registers are words. */
+static void test_write_by_words(void **state)
+{
+	struct bench *bench = *state;
+	struct region region;
+
+	bench->uart->config.is_port = 0;
+	bench->uart->config.address = MMIO;
+	bench->uart->config.reg_shift = bench->model.mmio_shift = 2;
+	bench->uart->config.reg_width = bench->model.mmio_width = 4;
+	check_write(bench);
+	assert_int_equal(bench->uart->ops->regions(bench->uart, &region, 1), 1);
+	assert_int_equal(region.length, 32);
+}
+
+static void test_write_by_64_bytes(void **state)
+{
+	struct bench *bench = *state;
+	uint8_t bytes[100] = {0};
+
+	bench->model.has_64 = true;
+	check_write(bench);
+	assert_int_equal(bench->uart->ops->write(bench->uart, bytes, sizeof(bytes)), 64);
+	assert_int_equal(bench->model.overruns, 0);
+	/* and in time: this takes longer than 16 bytes do */
+	assert_int_equal(bench->uart->ops->flush(bench->uart), 0);
+	assert_int_equal(bench->uart->ops->recover(bench->uart), 0);
+}
+
+/* What came too fast is lost; what follows is not, and somebody knows. */
+static void test_overrun(void **state)
+{
+	struct bench *bench = *state;
+	uint8_t bytes[40], got[40];
+
+	fill(bytes, sizeof(bytes));
+	assert_int_equal(bench->uart->ops->open(bench->uart), 0);
+	fake_uart_say(&bench->model, bytes, 20);
+	assert_int_equal(bench->uart->overruns, 0);
+	assert_int_equal(bench->uart->ops->read(bench->uart, got, sizeof(got)), 16);
+	assert_memory_equal(got, bytes, 16);
+	assert_int_equal(bench->uart->overruns, 1);
+	fake_uart_say(&bench->model, bytes + 20, 10);
+	assert_int_equal(bench->uart->ops->read(bench->uart, got, sizeof(got)), 10);
+	assert_memory_equal(got, bytes + 20, 10);
+	assert_int_equal(bench->uart->overruns, 1);
+	/* also when it is the sender that looks */
+	fake_uart_say(&bench->model, bytes, 17);
+	assert_int_equal(bench->uart->ops->write(bench->uart, bytes, 1), 1);
+	assert_int_equal(bench->uart->overruns, 2);
+	assert_int_equal(bench->uart->ops->read(bench->uart, got, sizeof(got)), 16);
+	assert_int_equal(bench->uart->overruns, 2);
+	/* a device that is gone has none */
+	bench->model.no_device = true;
+	assert_int_equal(bench->uart->ops->read(bench->uart, got, sizeof(got)), 0);
+	assert_int_equal(bench->uart->overruns, 2);
 }
 
 static void test_no_listener_does_not_stall(void **state)
@@ -519,6 +447,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_names, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_write_by_words, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_write_by_64_bytes, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_overrun, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_probe_leaves_it, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_probe_lets_bytes_leave, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_absent, setup, teardown),
