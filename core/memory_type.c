@@ -112,9 +112,6 @@ bool memory_type_write(struct vcpu *vcpu, uint32_t index, uint64_t value)
 		return true;
 	if (platform->ops->memory_type_write(platform, index, value) != 0)
 		return false;
-	if (vcpu->vm->caps & BACKEND_CAP_NESTED_TYPES)
-		view_follow(vcpu);
-	else
-		vcpu->backend->tlb_flush(vcpu, TLB_FLUSH_GUEST);
+	view_follow(vcpu);
 	return true;
 }

@@ -95,8 +95,7 @@ static bool leaf_type(const struct vm *vm, struct nested_entry *leaf, unsigned l
 {
 	enum mtrr_type type = MTRR_UC;
 
-	if ((vm->caps & BACKEND_CAP_NESTED_TYPES) != 0 &&
-	    !memory_types_uniform(&vm->types, leaf->address, NESTED_LEVEL_SIZE(level), &type))
+	if (!memory_types_uniform(&vm->types, leaf->address, NESTED_LEVEL_SIZE(level), &type))
 		return false;
 	leaf->type = (uint8_t)type;
 	return true;
@@ -280,7 +279,7 @@ int nested_retype(struct vm *vm, struct nested_view *view)
 {
 	const struct change change = {.kind = CHANGE_RETYPE, .start = 0, .end = address_limit(vm)};
 
-	return (vm->caps & BACKEND_CAP_NESTED_TYPES) != 0 ? view_change(vm, view, &change) : 0;
+	return view_change(vm, view, &change);
 }
 
 /* Could one leaf a level above say all that this table says? Then *leaf is that leaf. */

@@ -12,7 +12,7 @@ static uint32_t svm_caps(struct platform *platform)
 	struct cpuid_regs svm, extended;
 	/* no nested page is larger than its memory is of one type: the CPU may take the type of any part for the whole
 	 */
-	uint32_t caps = BACKEND_CAP_NESTED_TYPES;
+	uint32_t caps = 0;
 
 	platform->ops->cpuid(platform, CPUID_SVM, 0, &svm);
 	platform->ops->cpuid(platform, CPUID_EXT_FEATURES, 0, &extended);

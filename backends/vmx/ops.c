@@ -12,8 +12,7 @@ static uint32_t vmx_caps(struct platform *platform)
 	struct vmx_controls controls;
 	const char *why;
 	uint64_t ept = 0;
-	uint32_t caps = BACKEND_CAP_NRIP | BACKEND_CAP_NESTED_TYPES | BACKEND_CAP_SYSCALL_64 | BACKEND_CAP_NMI_EXITS |
-			BACKEND_CAP_EFER;
+	uint32_t caps = BACKEND_CAP_NRIP | BACKEND_CAP_SYSCALL_64 | BACKEND_CAP_NMI_EXITS | BACKEND_CAP_EFER;
 
 	(void)platform->ops->msr_read(platform, MSR_VMX_EPT_VPID_CAP, &ept);
 	if (ept & VMX_EPT_CAP_1G)

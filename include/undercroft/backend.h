@@ -17,26 +17,24 @@ struct platform;
 struct vm;
 
 /* What this CPU's extension can do beyond the minimum. */
-#define BACKEND_CAP_NRIP	 0x01u	/* exits tell the next RIP */
-#define BACKEND_CAP_ASSISTS	 0x02u	/* exits bring instruction bytes */
-#define BACKEND_CAP_PAGES_1G	 0x04u	/* nested tables take 1 GiB pages */
-#define BACKEND_CAP_NESTED_TYPES 0x08u	/* nested entries carry the memory type, and no page has two */
-#define BACKEND_CAP_NMI_EXITS	 0x10u	/* each NMI exits and is then ours to deliver; INTERCEPT_NMI_WINDOW works */
-#define BACKEND_CAP_SYSCALL_64	 0x20u	/* CPUID shows SYSCALL in 64-bit mode alone */
-#define BACKEND_CAP_TIMER	 0x40u	/* the timer slot works */
-#define BACKEND_CAP_EFER	 0x80u	/* EFER is switched with the guest and has nothing of ours in it */
-#define BACKEND_CAP_EXEC_ONLY	 0x100u /* nested entries may allow execution alone */
+#define BACKEND_CAP_NRIP       0x01u /* exits tell the next RIP */
+#define BACKEND_CAP_ASSISTS    0x02u /* exits bring instruction bytes */
+#define BACKEND_CAP_PAGES_1G   0x04u /* nested tables take 1 GiB pages */
+#define BACKEND_CAP_NMI_EXITS  0x08u /* each NMI exits and is then ours to deliver; INTERCEPT_NMI_WINDOW works */
+#define BACKEND_CAP_SYSCALL_64 0x10u /* CPUID shows SYSCALL in 64-bit mode alone */
+#define BACKEND_CAP_TIMER      0x20u /* the timer slot works */
+#define BACKEND_CAP_EFER       0x40u /* EFER is switched with the guest and has nothing of ours in it */
+#define BACKEND_CAP_EXEC_ONLY  0x80u /* nested entries may allow execution alone */
 
 /* X(symbol, name in the log) */
-#define BACKEND_CAPS(X)                 \
-	X(NRIP, "nrip")                 \
-	X(ASSISTS, "assists")           \
-	X(PAGES_1G, "1g-pages")         \
-	X(NESTED_TYPES, "nested-types") \
-	X(NMI_EXITS, "nmi-exits")       \
-	X(SYSCALL_64, "syscall-64")     \
-	X(TIMER, "timer")               \
-	X(EFER, "efer")                 \
+#define BACKEND_CAPS(X)             \
+	X(NRIP, "nrip")             \
+	X(ASSISTS, "assists")       \
+	X(PAGES_1G, "1g-pages")     \
+	X(NMI_EXITS, "nmi-exits")   \
+	X(SYSCALL_64, "syscall-64") \
+	X(TIMER, "timer")           \
+	X(EFER, "efer")             \
 	X(EXEC_ONLY, "exec-only")
 
 enum tlb_scope {

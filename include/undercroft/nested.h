@@ -19,7 +19,7 @@ struct nested_entry {
 	bool present;
 	bool leaf;
 	uint8_t access; /* ACCESS_READ | ACCESS_WRITE | ACCESS_EXEC */
-	uint8_t type;	/* leaves, enum mtrr_type: of the memory at address; 0 without BACKEND_CAP_NESTED_TYPES */
+	uint8_t type;	/* leaves, enum mtrr_type: of the memory at address */
 	paddr_t address;
 };
 
@@ -60,8 +60,7 @@ int nested_view_init(struct vm *vm, struct nested_view *view, const char *name);
 /*
  * Maps [gpa, gpa + size) to [address, …) with the largest pages that alignment and max_level (1..3) allow; splits what
  * is in the way, merges nothing. All of it 4 KiB aligned; access includes ACCESS_READ, or is ACCESS_EXEC alone with
- * BACKEND_CAP_EXEC_ONLY; base views only. With
- * BACKEND_CAP_NESTED_TYPES no page is larger than its memory is of one type, which it gets.
+ * BACKEND_CAP_EXEC_ONLY; base views only. No page is larger than its memory is of one type by vm->types, which it gets.
  * Returns 0, -EINVAL (alignment, wrap, beyond the physical address width, access) or -ENOMEM; on -ENOMEM what was
  * mapped before stays as far as it was not yet replaced.
  */
@@ -82,8 +81,8 @@ void nested_merge(struct vm *vm, struct nested_view *view, gpa_t gpa, uint64_t s
 
 /*
  * Gives every page of a base view the memory type that vm->types has for where it leads, splitting pages whose memory
- * has more than one; merges nothing. Nothing happens without BACKEND_CAP_NESTED_TYPES. Returns 0, or -ENOMEM with part
- * of the view done; that cannot happen while vm->types says one type for everything.
+ * has more than one; merges nothing. Returns 0, or -ENOMEM with part of the view done; that cannot happen while
+ * vm->types says one type for everything.
  */
 int nested_retype(struct vm *vm, struct nested_view *view);
 

@@ -31,10 +31,10 @@ static struct vcpu *const vcpu = &spine.fake.vcpu.vcpu;
 static struct vm *const vm = &spine.fake.vm;
 
 /* A PC with 2 GiB: default UC, memory WB, its last MiB cut out as UC, an aperture WC. */
-static void machine_make(uint32_t caps)
+static int setup(void **state)
 {
+	(void)state;
 	spine_init(&spine);
-	vm->caps |= caps;
 	vm->physical_limit = 1ull << BITS;
 	fake_cpuid_set(platform, CPUID_EXT_MAX, 0, (struct cpuid_regs){.eax = CPUID_SIZES});
 	fake_cpuid_set(platform, CPUID_SIZES, 0, (struct cpuid_regs){.eax = BITS});
@@ -62,19 +62,6 @@ static void machine_make(uint32_t caps)
 	vcpu->backend->nested_activate(vcpu, &vm->base);
 	assert_int_equal(memory_types_watch(vcpu), 0);
 	vcpu->work = 0;
-}
-
-static int setup(void **state)
-{
-	(void)state;
-	machine_make(BACKEND_CAP_NESTED_TYPES);
-	return 0;
-}
-
-static int setup_without_types(void **state)
-{
-	(void)state;
-	machine_make(0);
 	return 0;
 }
 
@@ -242,7 +229,7 @@ static void test_guest_changes_types(void **state)
 /* Each write that changes something happens with empty caches, and is the only kind that costs that. */
 static void test_caches_around_writes(void **state)
 {
-	unsigned flushes = fake->flushes, writes = platform->memory_type_writes, emptied = platform->cache_flushes;
+	unsigned writes = platform->memory_type_writes, emptied = platform->cache_flushes;
 
 	(void)state;
 	fake->reg[REG_CR0] = CR0_PE | CR0_CD;
@@ -251,31 +238,12 @@ static void test_caches_around_writes(void **state)
 	assert_true(wrmsr(MSR_MTRR_PHYS_BASE0, 0 | MTRR_WT));
 	assert_int_equal(platform->memory_type_writes, writes + 1);
 	assert_int_equal(platform->cache_flushes, emptied + 2);
-	if (!(vm->caps & BACKEND_CAP_NESTED_TYPES))
-		assert_int_equal(fake->flushes, flushes + 1);
 	fake_msr_set(platform, MSR_TSC, 0);
 	assert_true(wrmsr(MSR_TSC, 5));
 	assert_int_equal(platform->memory_type_writes, writes + 1);
 	/* the guest's own CR0 is its own */
 	assert_int_equal(fake->reg[REG_CR0], CR0_PE | CR0_CD);
 	assert_int_equal(fake_intercepts_on(fake), 11 + 8 + 1);
-}
-
-static void test_without_types(void **state)
-{
-	struct nested_entry entry;
-	uint64_t generation = vm->base.generation;
-	unsigned level;
-
-	(void)state;
-	entry = lookup(0xa0000, &level);
-	assert_int_equal(entry.type, 0);
-	assert_int_equal(level, 2);
-	assert_true(wrmsr(MSR_MTRR_DEF_TYPE, 0));
-	assert_true(vm->base.generation == generation);
-	assert_int_equal(nested_retype(vm, &vm->base), 0);
-	assert_true(vm->base.generation == generation);
-	test_caches_around_writes(state);
 }
 
 static void test_bad_writes(void **state)
@@ -378,7 +346,6 @@ int main(void)
 		TEST(test_merge_looks_at_types),
 		TEST(test_guest_changes_types),
 		TEST(test_caches_around_writes),
-		cmocka_unit_test_setup_teardown(test_without_types, setup_without_types, teardown),
 		TEST(test_bad_writes),
 		TEST(test_too_many_types),
 		TEST(test_no_memory_to_follow),

@@ -244,14 +244,14 @@ static void test_cpu_enable(void **state)
 static void test_caps(void **state)
 {
 	(void)state;
-	assert_int_equal(ops->caps(&fake.platform.platform), BACKEND_CAP_NESTED_TYPES);
+	assert_int_equal(ops->caps(&fake.platform.platform), 0);
 	fake_cpuid_set(&fake.platform, CPUID_SVM, 0, (struct cpuid_regs){.edx = CPUID_SVM_EDX_NRIPS});
-	assert_int_equal(ops->caps(&fake.platform.platform), BACKEND_CAP_NESTED_TYPES | BACKEND_CAP_NRIP);
+	assert_int_equal(ops->caps(&fake.platform.platform), BACKEND_CAP_NRIP);
 	fake_cpuid_set(&fake.platform, CPUID_SVM, 0, (struct cpuid_regs){.edx = CPUID_SVM_EDX_DECODE_ASSIST});
-	assert_int_equal(ops->caps(&fake.platform.platform), BACKEND_CAP_NESTED_TYPES | BACKEND_CAP_ASSISTS);
+	assert_int_equal(ops->caps(&fake.platform.platform), BACKEND_CAP_ASSISTS);
 	fake_cpuid_set(&fake.platform, CPUID_SVM, 0, (struct cpuid_regs){0});
 	fake_cpuid_set(&fake.platform, CPUID_EXT_FEATURES, 0, (struct cpuid_regs){.edx = CPUID_EXT_EDX_PAGE1GB});
-	assert_int_equal(ops->caps(&fake.platform.platform), BACKEND_CAP_NESTED_TYPES | BACKEND_CAP_PAGES_1G);
+	assert_int_equal(ops->caps(&fake.platform.platform), BACKEND_CAP_PAGES_1G);
 }
 
 static int probe(const char **why)
