@@ -106,16 +106,6 @@ char *strncpy(char *restrict to, const char *restrict from, size_t max)
 	return to;
 }
 
-char *strchr(const char *text, int byte)
-{
-	for (;; text++) {
-		if (*text == (char)byte)
-			return (char *)(uintptr_t)text;
-		if (!*text)
-			return NULL;
-	}
-}
-
 char *strrchr(const char *text, int byte)
 {
 	const char *found = NULL;

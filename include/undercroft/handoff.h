@@ -26,11 +26,10 @@ enum handoff_type {
 	HANDOFF_GUEST_STATE = 3, /* struct guest_state, one per vCPU */
 	HANDOFF_PLUGIN = 4,	 /* struct plugin_params */
 	HANDOFF_FRONTEND = 5,	 /* struct handoff_frontend, one for each that is open */
-	HANDOFF_LOG = 6,	 /* text */
-	HANDOFF_GUEST_CALL = 7,	 /* struct handoff_guest_call */
-	HANDOFF_REMAP = 8,	 /* struct handoff_remap */
-	HANDOFF_FONT = 9,	 /* 256 characters of 16 rows, for the fatal screen */
-	HANDOFF_CONTROL = 10,	 /* struct control_config */
+	HANDOFF_GUEST_CALL = 6,	 /* struct handoff_guest_call */
+	HANDOFF_REMAP = 7,	 /* struct handoff_remap */
+	HANDOFF_FONT = 8,	 /* 256 characters of 16 rows, for the fatal screen */
+	HANDOFF_CONTROL = 9,	 /* struct control_config */
 };
 
 struct handoff_record {

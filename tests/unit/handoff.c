@@ -22,7 +22,7 @@ static struct handoff *make(void)
 
 	assert_non_null(handoff);
 	assert_int_equal(handoff_begin(handoff, SIZE), 0);
-	assert_int_equal(handoff_add(handoff, SIZE, HANDOFF_LOG, "hello", 5), 0);
+	assert_int_equal(handoff_add(handoff, SIZE, HANDOFF_FONT, "hello", 5), 0);
 	assert_int_equal(handoff_add(handoff, SIZE, HANDOFF_REMAP, &(struct handoff_remap){1, 2}, 16), 0);
 	assert_int_equal(handoff_add(handoff, SIZE, HANDOFF_REMAP, &(struct handoff_remap){3, 4}, 16), 0);
 	return handoff;
@@ -54,10 +54,10 @@ static void test_round_trip(void **state)
 	assert_int_equal(handoff_check(handoff, SIZE), 0);
 	assert_int_equal(handoff_check(handoff, handoff->size), 0);
 	assert_int_equal(handoff_check(handoff, handoff->size - 1), -EINVAL);
-	text = handoff_find(handoff, HANDOFF_LOG, NULL, &length);
+	text = handoff_find(handoff, HANDOFF_FONT, NULL, &length);
 	assert_int_equal(length, 5);
 	assert_memory_equal(text, "hello", 5);
-	assert_null(handoff_find(handoff, HANDOFF_LOG, text, &length));
+	assert_null(handoff_find(handoff, HANDOFF_FONT, text, &length));
 	first = handoff_find(handoff, HANDOFF_REMAP, NULL, &length);
 	assert_int_equal(length, sizeof(*first));
 	assert_int_equal((uintptr_t)first % 8, 0);
@@ -83,16 +83,16 @@ static void test_empty_records(void **state)
 	(void)state;
 	assert_int_equal(handoff_begin(handoff, SIZE), 0);
 	assert_int_equal(handoff_check(handoff, SIZE), 0);
-	assert_int_equal(handoff_add(handoff, SIZE, HANDOFF_LOG, NULL, 0), 0);
-	assert_int_equal(handoff_add(handoff, SIZE, HANDOFF_LOG, NULL, 0), 0);
+	assert_int_equal(handoff_add(handoff, SIZE, HANDOFF_FONT, NULL, 0), 0);
+	assert_int_equal(handoff_add(handoff, SIZE, HANDOFF_FONT, NULL, 0), 0);
 	assert_int_equal(handoff_check(handoff, SIZE), 0);
-	first = handoff_find(handoff, HANDOFF_LOG, NULL, &length);
+	first = handoff_find(handoff, HANDOFF_FONT, NULL, &length);
 	assert_non_null(first);
 	assert_int_equal(length, 0);
-	second = handoff_find(handoff, HANDOFF_LOG, first, &length);
+	second = handoff_find(handoff, HANDOFF_FONT, first, &length);
 	assert_non_null(second);
 	assert_ptr_not_equal(first, second);
-	assert_null(handoff_find(handoff, HANDOFF_LOG, second, &length));
+	assert_null(handoff_find(handoff, HANDOFF_FONT, second, &length));
 	free(handoff);
 }
 
@@ -112,13 +112,13 @@ static void test_sizes(void **state)
 			error = handoff_begin(handoff, size);
 			assert_int_equal(error, size < 32 ? -ENOSPC : 0);
 			if (!error) {
-				error = handoff_add(handoff, size, HANDOFF_LOG, content, length);
+				error = handoff_add(handoff, size, HANDOFF_FONT, content, length);
 				assert_int_equal(handoff_check(handoff, size), 0);
 				if (size >= 32 + 16 + padded + 8)
 					assert_int_equal(error, 0);
 				if (size < 32 + 16 + padded)
 					assert_int_equal(error, -ENOSPC);
-				assert_int_equal(handoff_add(handoff, size, HANDOFF_LOG, content, SIZE_MAX), -ENOSPC);
+				assert_int_equal(handoff_add(handoff, size, HANDOFF_FONT, content, SIZE_MAX), -ENOSPC);
 				assert_int_equal(handoff_add(handoff, size, HANDOFF_END, content, 1), -EINVAL);
 				assert_int_equal(handoff_check(handoff, size), 0);
 			}
@@ -134,13 +134,13 @@ static void test_writer_refuses(void **state)
 
 	(void)state;
 	assert_int_equal(handoff_begin((char *)buffer + 4, 128), -EINVAL);
-	assert_int_equal(handoff_add(buffer, sizeof(buffer), HANDOFF_LOG, "x", 1), -EINVAL);
+	assert_int_equal(handoff_add(buffer, sizeof(buffer), HANDOFF_FONT, "x", 1), -EINVAL);
 	assert_int_equal(handoff_begin(buffer, sizeof(buffer)), 0);
-	assert_int_equal(handoff_add((char *)buffer + 4, 128, HANDOFF_LOG, "x", 1), -EINVAL);
+	assert_int_equal(handoff_add((char *)buffer + 4, 128, HANDOFF_FONT, "x", 1), -EINVAL);
 	handoff->size = sizeof(buffer) + 8;
-	assert_int_equal(handoff_add(buffer, sizeof(buffer), HANDOFF_LOG, "x", 1), -EINVAL);
+	assert_int_equal(handoff_add(buffer, sizeof(buffer), HANDOFF_FONT, "x", 1), -EINVAL);
 	handoff->size = 33;
-	assert_int_equal(handoff_add(buffer, sizeof(buffer), HANDOFF_LOG, "x", 1), -EINVAL);
+	assert_int_equal(handoff_add(buffer, sizeof(buffer), HANDOFF_FONT, "x", 1), -EINVAL);
 }
 
 static void test_header_damage(void **state)
@@ -189,10 +189,10 @@ static void test_record_damage(void **state)
 
 	/* an empty record whose size, rounded up, is 0 again */
 	assert_int_equal(handoff_begin(handoff, SIZE), 0);
-	assert_int_equal(handoff_add(handoff, SIZE, HANDOFF_LOG, NULL, 0), 0);
+	assert_int_equal(handoff_add(handoff, SIZE, HANDOFF_FONT, NULL, 0), 0);
 	record->size = UINT64_MAX;
 	assert_int_equal(handoff_check(handoff, SIZE), -EINVAL);
-	assert_null(handoff_find(handoff, HANDOFF_LOG, NULL, &length));
+	assert_null(handoff_find(handoff, HANDOFF_FONT, NULL, &length));
 	record->size = 0;
 	record->version = 2;
 	assert_int_equal(handoff_check(handoff, SIZE), -EINVAL);

@@ -15,7 +15,6 @@ size_t strnlen(const char *text, size_t max);
 int strcmp(const char *a, const char *b);
 int strncmp(const char *a, const char *b, size_t max);
 char *strncpy(char *restrict to, const char *restrict from, size_t max);
-char *strchr(const char *text, int byte);
 char *strrchr(const char *text, int byte);
 
 #endif
