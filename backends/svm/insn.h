@@ -12,9 +12,5 @@ void svm_insn_vmload(paddr_t vmcb);
 void svm_insn_vmsave(paddr_t vmcb);
 void svm_insn_stgi(void);
 void svm_insn_clgi(void);
-uint64_t svm_insn_cr8_get(void);
-void svm_insn_cr8_set(uint64_t value);
-uint64_t svm_insn_dr_get(unsigned index);
-void svm_insn_dr_set(unsigned index, uint64_t value);
 
 #endif

@@ -3,6 +3,7 @@
  * Guest registers. Some lie in the VMCB, some are moved there by VMSAVE only, some stay in the CPU because the host
  * does not use them. APM vol. 2, "VMSAVE and VMLOAD" (15.5.2) and "VMCB State Save Area" (appendix B, table B-2).
  */
+#include <platform/registers.h>
 #include <x86/cr.h>
 
 #include "backends/svm/insn.h"
@@ -72,12 +73,12 @@ uint64_t svm_reg_get(struct vcpu *vcpu, enum reg reg)
 	case REG_EFER: /* the guest never sees SVME set, which the CPU demands of every guest */
 		return svm->vmcb.efer & ~(uint64_t)EFER_SVME;
 	case REG_CR8:
-		return svm_insn_cr8_get();
+		return cpu_cr_get(8);
 	case REG_DR0:
 	case REG_DR1:
 	case REG_DR2:
 	case REG_DR3:
-		return svm_insn_dr_get(reg - REG_DR0);
+		return cpu_dr_get(reg - REG_DR0);
 	case REG_INTERRUPT_SHADOW:
 		return svm->vmcb.interrupt_shadow & 1;
 	case REG_NMI_BLOCKED: /* the CPU's own, without virtual NMIs */
@@ -114,13 +115,13 @@ void svm_reg_set(struct vcpu *vcpu, enum reg reg, uint64_t value)
 		svm->vmcb.efer = value | EFER_SVME;
 		return;
 	case REG_CR8:
-		svm_insn_cr8_set(value);
+		cpu_cr_set(8, value);
 		return;
 	case REG_DR0:
 	case REG_DR1:
 	case REG_DR2:
 	case REG_DR3:
-		svm_insn_dr_set(reg - REG_DR0, value);
+		cpu_dr_set(reg - REG_DR0, value);
 		return;
 	case REG_INTERRUPT_SHADOW:
 		svm->vmcb.interrupt_shadow = value & 1;

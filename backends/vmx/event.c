@@ -3,10 +3,10 @@
  * Events in the VMCS' format. SDM vol. 3, "Event Injection" (26.6) and "Information for VM Exits That Occur During
  * Event Delivery" (27.2.4). What wins is core's decision.
  */
+#include <platform/registers.h>
 #include <platform/vmcs.h>
 #include <x86/cr.h>
 
-#include "backends/vmx/insn.h"
 #include "backends/vmx/vmx.h"
 
 #define VECTOR_DB 1
@@ -48,7 +48,7 @@ void vmx_inject(struct vcpu *vcpu, const struct event *event)
 		vmcs_write(VMCS_ENTRY_EXCEPTION_ERROR, event->error & 0xffff);
 	}
 	if (event->type == EVENT_EXCEPTION && event->vector == VECTOR_PF)
-		vmx_insn_cr_set(2, event->address);
+		cpu_cr_set(2, event->address);
 	(void)vcpu;
 	vmcs_write(VMCS_ENTRY_INTR_INFO, info | type << VMCS_EVENT_TYPE_SHIFT);
 }
@@ -82,7 +82,7 @@ void vmx_delivery_interrupted(struct vmx_vcpu *vmx, uint32_t info, uint64_t erro
 		event->error = (uint32_t)vmcs_read(error_field);
 	}
 	if (event->type == EVENT_EXCEPTION && event->vector == VECTOR_PF)
-		event->address = vmx_insn_cr_get(2);
+		event->address = cpu_cr_get(2);
 	if (event->type == EVENT_SOFT_INTR || event->type == EVENT_SOFT_EXCEPT)
 		event->length = vmx->vcpu.exit.length;
 	vmx->vcpu.work |= WORK_DELIVERY | WORK_EVENT;

@@ -22,12 +22,4 @@ void vmx_insn_invept(uint64_t type, uint64_t eptp);
 void vmx_insn_invvpid(uint64_t type, uint16_t vpid);
 void vmx_insn_host_tables(struct vmx_host_tables *out);
 
-/* number: 0, 2, 3, 4 or 8 */
-uint64_t vmx_insn_cr_get(unsigned number);
-void vmx_insn_cr_set(unsigned number, uint64_t value);
-
-/* index: 0..3 or 6 */
-uint64_t vmx_insn_dr_get(unsigned index);
-void vmx_insn_dr_set(unsigned index, uint64_t value);
-
 #endif

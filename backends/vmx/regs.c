@@ -3,13 +3,13 @@
  * Guest registers. Most lie in the VMCS, some stay in the CPU because the host does not use them. SDM vol. 3,
  * "Guest-State Area" (24.4).
  */
+#include <platform/registers.h>
 #include <platform/vmcs.h>
 #include <undercroft/mem.h>
 #include <undercroft/platform.h>
 #include <x86/cr.h>
 #include <x86/msr.h>
 
-#include "backends/vmx/insn.h"
 #include "backends/vmx/vmx.h"
 
 #define PDPT_ADDRESS 0xffffffe0ull
@@ -60,16 +60,16 @@ uint64_t vmx_reg_get(struct vcpu *vcpu, enum reg reg)
 	case REG_EFER:
 		return vmcs_read(VMCS_GUEST_EFER);
 	case REG_CR2:
-		return vmx_insn_cr_get(2);
+		return cpu_cr_get(2);
 	case REG_CR8:
-		return vmx_insn_cr_get(8);
+		return cpu_cr_get(8);
 	case REG_DR0:
 	case REG_DR1:
 	case REG_DR2:
 	case REG_DR3:
-		return vmx_insn_dr_get(reg - REG_DR0);
+		return cpu_dr_get(reg - REG_DR0);
 	case REG_DR6:
-		return vmx_insn_dr_get(6);
+		return cpu_dr_get(6);
 	case REG_CPL:
 		return vmcs_read(VMCS_GUEST_SS_ACCESS) >> VMCS_ACCESS_DPL_SHIFT & 3;
 	case REG_INTERRUPT_SHADOW:
@@ -168,19 +168,19 @@ void vmx_reg_set(struct vcpu *vcpu, enum reg reg, uint64_t value)
 		efer_set(value);
 		return;
 	case REG_CR2:
-		vmx_insn_cr_set(2, value);
+		cpu_cr_set(2, value);
 		return;
 	case REG_CR8:
-		vmx_insn_cr_set(8, value);
+		cpu_cr_set(8, value);
 		return;
 	case REG_DR0:
 	case REG_DR1:
 	case REG_DR2:
 	case REG_DR3:
-		vmx_insn_dr_set(reg - REG_DR0, value);
+		cpu_dr_set(reg - REG_DR0, value);
 		return;
 	case REG_DR6:
-		vmx_insn_dr_set(6, value);
+		cpu_dr_set(6, value);
 		return;
 	case REG_CPL: /* it is SS' DPL, which comes with the segment */
 		return;

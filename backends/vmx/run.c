@@ -2,11 +2,11 @@
 /*
  * From the CPU's exit to core's and back. This is the exit path: every instruction here is paid for each time.
  */
+#include <platform/registers.h>
 #include <platform/vmcs.h>
 #include <x86/cr.h>
 #include <x86/dr.h>
 
-#include "backends/vmx/insn.h"
 #include "backends/vmx/vmx.h"
 
 #define VECTOR_DB 1
@@ -192,7 +192,7 @@ static void iret_interrupted(void)
  */
 static void debug_exception_complete(uint64_t qualification)
 {
-	vmx_insn_dr_set(6, vmx_insn_dr_get(6) | (qualification & VMX_DEBUG_HITS));
+	cpu_dr_set(6, cpu_dr_get(6) | (qualification & VMX_DEBUG_HITS));
 	vmcs_write(VMCS_GUEST_DR7, vmcs_read(VMCS_GUEST_DR7) & ~(uint64_t)DR7_GD);
 }
 

@@ -3,6 +3,7 @@
  * Turning VMX on and a vCPU's control structure. SDM vol. 3, "Introduction to Virtual Machine Extensions" (23),
  * "Virtual Machine Control Structures" (24) and "VMX Support and Preparing a VM" (31).
  */
+#include <platform/registers.h>
 #include <platform/vmcs.h>
 #include <undercroft/errno.h>
 #include <undercroft/platform.h>
@@ -29,8 +30,8 @@ static int control_registers_prepare(struct platform *platform)
 	/* off, a machine check in our code would shut the CPU down; on, it is the guest's to have it off */
 	if (regs.edx & CPUID_1_EDX_MCE)
 		cr4 |= CR4_MCE;
-	vmx_insn_cr_set(0, vmx_insn_cr_get(0) | cr0);
-	vmx_insn_cr_set(4, vmx_insn_cr_get(4) | cr4 | CR4_VMXE);
+	cpu_cr_set(0, cpu_cr_get(0) | cr0);
+	cpu_cr_set(4, cpu_cr_get(4) | cr4 | CR4_VMXE);
 	return 0;
 }
 
@@ -66,9 +67,9 @@ static int host_state_write(struct platform *platform)
 	vmcs_write(VMCS_HOST_TR_BASE, tables.tr_base);
 	vmcs_write(VMCS_HOST_GDTR_BASE, tables.gdt_base);
 	vmcs_write(VMCS_HOST_IDTR_BASE, tables.idt_base);
-	vmcs_write(VMCS_HOST_CR0, vmx_insn_cr_get(0));
-	vmcs_write(VMCS_HOST_CR3, vmx_insn_cr_get(3));
-	vmcs_write(VMCS_HOST_CR4, vmx_insn_cr_get(4));
+	vmcs_write(VMCS_HOST_CR0, cpu_cr_get(0));
+	vmcs_write(VMCS_HOST_CR3, cpu_cr_get(3));
+	vmcs_write(VMCS_HOST_CR4, cpu_cr_get(4));
 	vmcs_write(VMCS_HOST_EFER, efer);
 	vmcs_write(VMCS_HOST_PAT, pat);
 	vmcs_write(VMCS_HOST_SYSENTER_CS, 0);

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include <platform/registers.h>
 #include <undercroft/machine.h>
 #include <undercroft/quirk.h>
 #include <x86/cpuid.h>
@@ -29,9 +30,10 @@ extern const struct backend_probe *const __start_backend_probes[], *const __stop
 
 /* --- the CPU: what VMLOAD and VMSAVE move, and what nobody moves --- */
 
+uint64_t fake_cr[FAKE_CR_COUNT], fake_dr[FAKE_DR_COUNT];
+
 static struct {
 	struct vmcb hidden; /* only the fields that VMLOAD and VMSAVE know */
-	uint64_t cr8, dr[4];
 	unsigned loads, saves, clgis, stgis;
 } cpu;
 
@@ -75,26 +77,6 @@ void svm_insn_clgi(void)
 	cpu.clgis++;
 }
 
-uint64_t svm_insn_cr8_get(void)
-{
-	return cpu.cr8;
-}
-
-void svm_insn_cr8_set(uint64_t value)
-{
-	cpu.cr8 = value;
-}
-
-uint64_t svm_insn_dr_get(unsigned index)
-{
-	return cpu.dr[index];
-}
-
-void svm_insn_dr_set(unsigned index, uint64_t value)
-{
-	cpu.dr[index] = value;
-}
-
 static unsigned entries;
 
 /* One entry of the guest, which exits at once. */
@@ -132,6 +114,8 @@ static int setup(void **state)
 	assert_int_equal(__stop_backends - __start_backends, 1);
 	ops = __start_backends[0];
 	memset(&cpu, 0, sizeof(cpu));
+	memset(fake_cr, 0, sizeof(fake_cr));
+	memset(fake_dr, 0, sizeof(fake_dr));
 	memset(log_text, 0, sizeof(log_text));
 	fake_vm_init(&fake, MIB(16), MIB(8), 64);
 	machine.memory = (struct memory_map){.count = 1, .range = {{0, MIB(8), MEMORY_USABLE, 0}}};

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <platform/registers.h>
 #include <platform/vmcs.h>
 #include <undercroft/machine.h>
 #include <x86/cpuid.h>
@@ -34,8 +35,9 @@ uint64_t fake_vmcs[FAKE_VMCS_FIELDS];
 void (*fake_vmcs_writing)(uint64_t field);
 const uint8_t vmx_exit_entry[1];
 
+uint64_t fake_cr[FAKE_CR_COUNT], fake_dr[FAKE_DR_COUNT];
+
 static struct {
-	uint64_t cr[9], dr[7];
 	unsigned invepts, invvpids, vmxons;
 	int vmxon_error;
 } cpu;
@@ -43,8 +45,8 @@ static struct {
 int vmx_insn_vmxon(paddr_t region)
 {
 	assert_int_equal(region & ~PAGE_MASK, 0);
-	assert_true(cpu.cr[4] & CR4_VMXE);
-	assert_true(cpu.cr[0] & CR0_NE);
+	assert_true(fake_cr[4] & CR4_VMXE);
+	assert_true(fake_cr[0] & CR0_NE);
 	cpu.vmxons++;
 	return cpu.vmxon_error;
 }
@@ -78,26 +80,6 @@ void vmx_insn_invvpid(uint64_t type, uint16_t vpid)
 void vmx_insn_host_tables(struct vmx_host_tables *out)
 {
 	*out = (struct vmx_host_tables){.gdt_base = 0x1000, .idt_base = 0x2000, .tr_base = 0x3000, .cs = 8, .tr = 0x18};
-}
-
-uint64_t vmx_insn_cr_get(unsigned number)
-{
-	return cpu.cr[number];
-}
-
-void vmx_insn_cr_set(unsigned number, uint64_t value)
-{
-	cpu.cr[number] = value;
-}
-
-uint64_t vmx_insn_dr_get(unsigned index)
-{
-	return cpu.dr[index];
-}
-
-void vmx_insn_dr_set(unsigned index, uint64_t value)
-{
-	cpu.dr[index] = value;
 }
 
 void vmx_enter(struct vmx_vcpu *vmx)
@@ -145,6 +127,8 @@ static int setup(void **state)
 	(void)state;
 	ops = __start_backends[0];
 	memset(&cpu, 0, sizeof(cpu));
+	memset(fake_cr, 0, sizeof(fake_cr));
+	memset(fake_dr, 0, sizeof(fake_dr));
 	memset(fake_vmcs, 0, sizeof(fake_vmcs));
 	fake_vmcs_writing = NULL;
 	memset(log_text, 0, sizeof(log_text));
@@ -662,11 +646,11 @@ static void test_debug_exception_sets_dr6(void **state)
 	vmcs_write(VMCS_EXIT_INTR_INFO, 0x80000301);
 	vmcs_write(VMCS_EXIT_QUALIFICATION, 0x4001);
 	vmcs_write(VMCS_GUEST_DR7, 0x400 | DR7_GD);
-	cpu.dr[6] = 0xffff0ff0;
+	fake_dr[6] = 0xffff0ff0;
 	(void)leave_with(VMX_EXIT_EXCEPTION);
 	ops->decode_detail(vcpu);
 	assert_int_equal(vcpu->detail.exception.vector, 1);
-	assert_true(cpu.dr[6] == 0xffff4ff1);
+	assert_true(fake_dr[6] == 0xffff4ff1);
 	assert_int_equal(vmcs_read(VMCS_GUEST_DR7), 0x400);
 }
 
@@ -806,7 +790,7 @@ static void test_events(void **state)
 			    .type = EVENT_EXCEPTION, .vector = 14, .has_error = true, .error = 7, .address = 0x999});
 	assert_int_equal(vmcs_read(VMCS_ENTRY_INTR_INFO), 0x80000b0e);
 	assert_int_equal(vmcs_read(VMCS_ENTRY_EXCEPTION_ERROR), 7);
-	assert_int_equal(cpu.cr[2], 0x999);
+	assert_int_equal(fake_cr[2], 0x999);
 	ops->inject(vcpu, &(struct event){.type = EVENT_SOFT_INTR, .vector = 0x15, .length = 2});
 	assert_int_equal(vmcs_read(VMCS_ENTRY_INTR_INFO), 0x80000415);
 	assert_int_equal(vmcs_read(VMCS_ENTRY_INSTRUCTION_LENGTH), 2);
