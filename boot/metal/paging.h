@@ -5,12 +5,15 @@
 #ifndef METAL_PAGING_H
 #define METAL_PAGING_H
 
+#include <undercroft/memory_type.h>
 #include <undercroft/types.h>
 
 /*
- * Builds tables that map [0, top), top rounded up to 1 GiB, 1:1, writable, with 1 GiB pages if the CPU has them. Takes
- * zeroed pages from *next upwards, which must lie below *next + room bytes. Returns the root, or 0: no room.
+ * Builds tables that map [0, top), top rounded up to 1 GiB, 1:1, writable, with the largest pages whose memory has one
+ * type, up to 1 GiB if the CPU has such pages, otherwise up to 2 MiB. Takes zeroed pages from *next upwards, which must
+ * lie below *next + room bytes. Returns the root, or 0: no room; then *next stays.
  */
-paddr_t paging_build_identity(paddr_t *next, uint64_t room, paddr_t top, bool pages_1g);
+paddr_t paging_build_identity(paddr_t *next, uint64_t room, paddr_t top, bool pages_1g,
+			      const struct memory_types *types);
 
 #endif

@@ -177,6 +177,17 @@ static int handoff_fill(struct setup *setup, void *buffer, const struct handoff_
 	return error;
 }
 
+/* The vmm's page tables, as the MTRRs are now; too many ranges count as one. Returns the root, or 0: no room. */
+static paddr_t page_tables_build(struct setup *setup, paddr_t top)
+{
+	struct memory_types *types = &setup->memory_types;
+	int count = memory_types_resolve(&setup->machine.mtrr, types->range, MEMORY_TYPE_RANGE_MAX);
+
+	types->count = count < 0 ? 0 : (unsigned)count;
+	return paging_build_identity(&setup->next, setup->window_end - setup->next, top, setup->machine.pages_1g,
+				     types);
+}
+
 int place_and_enter(struct setup *setup, const char **why)
 {
 	const struct plan *plan = &setup->plan;
@@ -200,7 +211,7 @@ int place_and_enter(struct setup *setup, const char **why)
 	if (error)
 		return error;
 	*why = "The reserved memory is too small for the page tables. Raise reserved-size in the configuration.";
-	root = paging_build_identity(&setup->next, setup->window_end - setup->next, top, setup->machine.pages_1g);
+	root = page_tables_build(setup, top);
 	if (!root || setup->window_end - setup->next < HANDOFF_SIZE)
 		return -ENOMEM;
 	handoff = setup->next;

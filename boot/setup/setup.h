@@ -12,6 +12,7 @@
 #include <undercroft/handoff.h>
 #include <undercroft/log.h>
 #include <undercroft/machine.h>
+#include <undercroft/memory_type.h>
 #include <undercroft/plan.h>
 
 #include "boot/metal/metal.h"
@@ -39,6 +40,7 @@ struct setup {
 	unsigned frontend_count;
 	struct frontend_sink log_sink; /* its frontend is NULL as long as none is open for the log */
 	struct machine machine;
+	struct memory_types memory_types; /* by machine.mtrr */
 	struct config config;
 	struct plan plan;
 	const struct backend_probe *backend;
