@@ -3,6 +3,7 @@
  * Events in the VMCB's format. APM vol. 2, "Event Injection" (15.20) and "EXITINTINFO" (15.7.2). What wins is core's
  * decision.
  */
+#include <platform/registers.h>
 #include <undercroft/quirk.h>
 
 #include "backends/svm/insn.h"
@@ -61,8 +62,11 @@ void svm_inject(struct vcpu *vcpu, const struct event *event)
 	}
 	if (event->has_error)
 		raw |= VMCB_EVENT_ERROR_VALID | (uint64_t)event->error << VMCB_EVENT_ERROR_SHIFT;
-	if (event->type == EVENT_EXCEPTION && event->vector == VECTOR_PF)
+	if (event->type == EVENT_EXCEPTION && event->vector == VECTOR_PF) {
 		vmcb->cr2 = event->address;
+		if (vcpu->vm->quirks & QUIRK_VMRUN_KEEPS_CR2)
+			cpu_cr_set(2, event->address);
+	}
 	vmcb->eventinj = raw | (uint64_t)type << VMCB_EVENT_TYPE_SHIFT;
 }
 

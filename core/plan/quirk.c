@@ -49,7 +49,8 @@ uint32_t quirks_find(struct platform *platform, struct firmware_memory *memory, 
 		if (memcmp(hypervisor, HYPERVISOR_QEMU_TCG, sizeof(hypervisor)) == 0)
 			quirks |= QUIRK_ALL_ARE_EXCEPTIONS | QUIRK_SMM_EXITS | QUIRK_INT3_IS_INT_N;
 	} else if (oem_is(oem, "BOCHS ")) {
-		quirks |= vendor == CPU_VENDOR_INTEL ? QUIRK_RSM_SETS_PE : QUIRK_STRAY_DEBUG_TRAP;
+		quirks |=
+			vendor == CPU_VENDOR_INTEL ? QUIRK_RSM_SETS_PE : QUIRK_STRAY_DEBUG_TRAP | QUIRK_VMRUN_KEEPS_CR2;
 	}
 	return quirks;
 }
@@ -57,7 +58,8 @@ uint32_t quirks_find(struct platform *platform, struct firmware_memory *memory, 
 const char *quirk_name(unsigned bit)
 {
 	static const char *const names[QUIRK_COUNT] = {
-		"dispi", "rsm-sets-pe", "stray-debug-trap", "all-are-exceptions", "smm-exits", "int3-is-int-n"};
+		"dispi",     "rsm-sets-pe",   "stray-debug-trap", "all-are-exceptions",
+		"smm-exits", "int3-is-int-n", "vmrun-keeps-cr2"};
 
 	return names[bit];
 }

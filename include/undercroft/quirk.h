@@ -55,7 +55,13 @@ struct vcpu;
  */
 #define QUIRK_INT3_IS_INT_N (1u << 5)
 
-#define QUIRK_COUNT 6
+/*
+ * Bochs' VMRUN does not load CR2 (cpu/svm.cc:457 of 2.7 reads it, nothing sets it; later versions, too): a #PF that is
+ * injected needs it in the CPU.
+ */
+#define QUIRK_VMRUN_KEEPS_CR2 (1u << 6)
+
+#define QUIRK_COUNT 7
 
 /*
  * The quirks of what setup runs on. vendor: enum cpu_vendor. rsdp: 0 if there is none. In setup only.

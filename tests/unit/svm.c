@@ -907,6 +907,7 @@ static void test_inject(void **state)
 		ops->inject(vcpu, in);
 		assert_true(vmcb->eventinj == cases[i].raw);
 		assert_int_equal(vmcb->cr2, in->address ? in->address : 0x1111);
+		assert_int_equal(fake_cr[2], 0);
 		assert_int_equal(vcpu->rip, CODE + in->length);
 		if (in->length)
 			assert_int_equal(vmcb->nrip, CODE + in->length);
@@ -928,6 +929,11 @@ static void test_inject(void **state)
 		assert_true(out->address == in->address);
 		vcpu->events.delivery.type = EVENT_NONE;
 	}
+	vmcb->eventinj = 0;
+	fake.vm.quirks = QUIRK_VMRUN_KEEPS_CR2;
+	ops->inject(vcpu, &(struct event){.type = EVENT_EXCEPTION, .vector = 14, .has_error = true, .address = 0x5678});
+	assert_int_equal(vmcb->cr2, 0x5678);
+	assert_int_equal(fake_cr[2], 0x5678);
 	vmcb->eventinj = 0;
 	ops->inject(vcpu, &(struct event){.type = EVENT_NONE});
 	assert_int_equal(vmcb->eventinj, 0);

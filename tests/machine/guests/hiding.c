@@ -1,15 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Hidden memory by every kind of access, in every mode: reads give all ones, nothing changes, nothing is lost, and each
- * access is counted once. Only inside Undercroft: natively there is RAM.
+ * Hidden memory by every kind of access of an instruction, in every mode: reads give all ones, nothing changes, nothing
+ * is lost, and each access is counted once.
  */
-#include "guest.h"
-
-#define MIB		  0x100000u
-#define WINDOW_ALIGN	  (2 * MIB)
-#define FLASH		  0xff000000u
-#define PAGE		  0x1000u
-#define CPUID_EXT_ECX_SVM (1u << 2)
+#include "hiding.h"
 
 #define CR0_PG	      0x80000000u
 #define CR0_EM	      0x4u
@@ -22,72 +16,18 @@
 #define PF_RESERVED   0x8u
 #define DR6_BS	      0x4000u
 #define VECTOR_UD     6
-#define VECTOR_GP     13
 #define VECTOR_PF     14
 #define MAPPED_LINEAR 0x40000000u
 #define RESET_VECTOR  0xfffffff0u
-#define APIC	      0xfee00000u
-#define APIC_EOI      0x0b0u
-#define APIC_SPURIOUS 0x0f0u
-#define APIC_ENABLED  0x100u
-#define VECTOR_TEST   0x30
-
-#define PIC_MASTER_MASK 0x21
-#define PIC_SLAVE_MASK	0xa1
-
-static uint32_t window, window_end;
-static unsigned accesses; /* that Undercroft must have counted */
-static uint8_t ones[PAGE];
 static uint32_t page_directory[1024] __attribute__((aligned(4096)));
-static struct idt_gate *edge_idt;
 
 /* hiding_code.S */
 extern const uint8_t hiding32_trap_next[];
 extern const uint8_t hiding64_loads[], hiding64_stack[], hiding64_crossing[], hiding64_table[];
 extern const uint8_t hiding16_access[], hiding16_access_end[];
-void hiding_handler(void);
-uint32_t hiding_interrupt_with_stack(uint32_t stack);
-uint32_t hiding_apic_with_stack(uint32_t stack);
 uint32_t hiding_push_pop(uint32_t stack);
 uint32_t hiding_call(uint32_t stack);
-void hiding_interrupt(void *unused);
-void hiding_apic_interrupt(void *unused);
 void hiding32_trap(void *address);
-extern uint32_t hiding_handled;
-
-static volatile uint32_t *apic_register(uint32_t offset)
-{
-	return (volatile uint32_t *)(APIC + offset);
-}
-
-/* The reserved range of whole 2 MiB in which everything is ones. */
-static bool window_find(void)
-{
-	for (unsigned i = 0; i < memory_range_count; i++) {
-		const struct memory_range *range = &memory_range[i];
-
-		if (range->type == 1 || range->base < MIB || range->base >= FLASH || range->length > FLASH ||
-		    range->base % WINDOW_ALIGN || range->length % WINDOW_ALIGN)
-			continue;
-		if (*(volatile uint32_t *)(uint32_t)range->base != 0xffffffff)
-			continue;
-		accesses++;
-		window = (uint32_t)range->base;
-		window_end = (uint32_t)(range->base + range->length);
-		return true;
-	}
-	return false;
-}
-
-/* Reads one page and compares; every doubleword is an access. */
-static void check_untouched(uint32_t at, const char *name)
-{
-	bool same = true;
-
-	for (uint32_t i = 0; i < PAGE; i += 256, accesses++)
-		same &= *(volatile uint32_t *)(at + i) == 0xffffffff;
-	check(same, name);
-}
 
 static void check_loads(void)
 {
@@ -230,35 +170,7 @@ static void check_stack(void)
 	accesses += 2;
 	check_equal(hiding_call(window + 0x800), 1, "CALL with the stack there");
 	accesses++;
-	hiding_handled = 0;
-	check_equal(hiding_interrupt_with_stack(window + 0x800), 1, "INT with the stack there");
-	accesses++;
-	check_equal(hiding_interrupt_with_stack(window + PAGE + 4), 2, "INT with the stack across two pages");
-	accesses++;
-	*apic_register(APIC_SPURIOUS) = APIC_ENABLED | 0xff;
-	out8(PIC_MASTER_MASK, 0xff);
-	out8(PIC_SLAVE_MASK, 0xff);
-	check_equal(hiding_apic_with_stack(window + 0x800), 3, "an interrupt with the stack there");
-	accesses++;
-	*apic_register(APIC_EOI) = 0;
 	check_untouched(window, "stacks there change nothing");
-}
-
-static void check_idt(void)
-{
-	/* the gates of exceptions lie below the window, the one for the interrupt in it */
-	edge_idt = (struct idt_gate *)window - VECTOR_TEST;
-	memcpy(edge_idt, idt, VECTOR_TEST * sizeof(struct idt_gate));
-	idt_load(edge_idt);
-	check_equal(trap_call(hiding_interrupt, NULL), VECTOR_GP, "INT through a gate there is #GP");
-	check_equal(trap.error, VECTOR_TEST * 8 + 2, "with the gate in its error code");
-	accesses++;
-	check_equal(trap_call(hiding_apic_interrupt, NULL), VECTOR_GP, "an interrupt through a gate there is #GP");
-	/* bit 0, EXT, should be set; QEMU's TCG never sets it */
-	check_equal(trap.error & ~1u, VECTOR_TEST * 8 + 2, "with the gate in its error code");
-	accesses++;
-	*apic_register(APIC_EOI) = 0;
-	idt_load(idt);
 }
 
 static void check_gdt(void)
@@ -360,20 +272,15 @@ static void sse_enable(void)
 
 void guest_main(void)
 {
-	memset(ones, 0xff, sizeof(ones));
-	if (!check(!(cpuid(0x80000001, 0).ecx & CPUID_EXT_ECX_SVM), "inside Undercroft") ||
-	    !check(window_find(), "hidden memory is in the memory map"))
+	if (!hiding_start())
 		return;
-	print("guest: hidden memory %x..%x\n", window, window_end - 1);
 	sse_enable();
-	idt_set(idt, VECTOR_TEST + 1, hiding_handler);
 	check_loads();
 	check_stores();
 	check_strings();
 	check_crossings();
 	check_fetch();
 	check_stack();
-	check_idt();
 	check_gdt();
 	check_page_table();
 	check_trap_flag();

@@ -2,40 +2,12 @@
 /*
  * hiding.c's accesses that C cannot make.
  */
-#define VECTOR_TEST  0x30
-#define APIC_ICR_LOW 0xfee00300
-/* to itself, fixed, edge */
-#define ICR_TO_SELF  0x00044000
 #define FLAGS_TF     0x100
 #define PAGE	     0x1000
 
 	.text
 	.code32
-	/* The handler of VECTOR_TEST + 1, with a stack that may be anywhere: counts and goes to hiding_return. */
-	.globl hiding_handler
-hiding_handler:
-	movl hiding_stack, %esp
-	incl hiding_handled
-	movl hiding_handled, %eax
-	ret
-
-	/* Each takes the stack to use; the first two return what the handler counted. */
-	.globl hiding_interrupt_with_stack
-hiding_interrupt_with_stack:
-	movl 4(%esp), %eax
-	movl %esp, hiding_stack
-	movl %eax, %esp
-	int $VECTOR_TEST + 1
-	hlt
-	.globl hiding_apic_with_stack
-hiding_apic_with_stack:
-	movl 4(%esp), %eax
-	movl %esp, hiding_stack
-	movl $ICR_TO_SELF | (VECTOR_TEST + 1), APIC_ICR_LOW
-	movl %eax, %esp
-	sti
-	nop
-1:	jmp 1b
+	/* Each takes the stack to use. */
 	.globl hiding_push_pop
 hiding_push_pop:
 	movl 4(%esp), %eax
@@ -55,16 +27,6 @@ hiding_call:
 2:	movl %edx, %esp
 	movl $1, %eax
 	ret
-
-	.globl hiding_interrupt, hiding_apic_interrupt
-hiding_interrupt:
-	int $VECTOR_TEST
-	ret
-hiding_apic_interrupt:
-	movl $ICR_TO_SELF | VECTOR_TEST, APIC_ICR_LOW
-	sti
-	nop
-3:	jmp 3b
 
 	.globl hiding32_trap, hiding32_trap_next
 hiding32_trap:
@@ -126,12 +88,5 @@ hiding16_access:
 	popl %fs:4(%esi)
 	lret
 hiding16_access_end:
-
-	.section .data
-	.globl hiding_handled
-hiding_handled:
-	.long 0
-hiding_stack:
-	.long 0
 
 	.section .note.GNU-stack, "", @progbits
