@@ -185,7 +185,7 @@ class Bochs:
         return {"stdin": subprocess.PIPE, "stdout": self.debugger.writer}
 
     def connect(self, process, died):
-        self.process = process
+        self.process, self.died = process, died
         connections = []
         deadline = time.monotonic() + ANSWER_SECONDS
         for listener in self.listeners:
@@ -239,7 +239,8 @@ class Bochs:
         """The machine stands still."""
         # One that arrives before the last "continue" was obeyed is lost.
         time.sleep(max(0.0, self.continued + SETTLE_SECONDS - time.monotonic()))
-        self.process.send_signal(signal.SIGINT)
+        # Not by Popen, which would take the status of an emulator that ended: that is the caller's.
+        os.kill(self.process.pid, signal.SIGINT)
         self._wait_prompt()
         try:
             yield
@@ -275,7 +276,9 @@ class Bochs:
         """What the debugger said since the last command, up to its prompt."""
         deadline = time.monotonic() + ANSWER_SECONDS
         while not PROMPT.search(self.debugger.read()):
-            if time.monotonic() > deadline or self.process.poll() is not None:
+            if self.died():
+                raise common.Failure("the emulator ended")
+            if time.monotonic() > deadline:
                 raise common.Failure(f"the emulator's debugger was silent for {ANSWER_SECONDS} s")
             select.select([self.debugger.fd], [], [], 0.1)  # how soon the emulator's end is noticed
         return self.debugger.data
@@ -284,7 +287,7 @@ class Bochs:
         raise common.Failure(f"{self.name} cannot be reset from outside")
 
     def quit(self):
-        self.process.kill()
+        os.kill(self.process.pid, signal.SIGKILL)
 
 
 class BochsVmx(Bochs):

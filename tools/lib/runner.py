@@ -209,7 +209,7 @@ class Run:
             self.machine.quit()
             select.select([self.pidfd], [], [], 5)
         if not self._died():
-            self.process.kill()
+            os.kill(self.process.pid, signal.SIGKILL)
             self._record(*os.wait4(self.process.pid, 0)[1:])
         self.said = self._emulator_said()
 
@@ -319,9 +319,15 @@ class Run:
         self._check_done()
 
     def _look_at_screen(self):
-        if not self.screen_seen:
+        if self.screen_seen:
+            return
+        try:
             self.screen_seen = bool(self.until_screen.search(self._screen().encode()))
-            self._check_done()
+        except common.Failure:
+            if not self._died():
+                raise
+            return  # what is said about that end is waited for
+        self._check_done()
 
     def _all_seen(self):
         seen = not self.steps and (not self.until or not self.left) and self.log_seen and self.screen_seen
