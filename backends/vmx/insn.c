@@ -73,3 +73,23 @@ void vmx_insn_host_tables(struct vmx_host_tables *out)
 	__asm__ volatile("str %0" : "=r"(out->tr));
 	out->tr_base = tss_base((const uint64_t *)(uintptr_t)(out->gdt_base + out->tr));
 }
+
+void vmx_insn_nmi_unblock(void)
+{
+	uint64_t scratch;
+
+	__asm__ volatile("movl %%ss, %k0\n"
+			 "pushq %0\n"
+			 "pushq %%rsp\n"
+			 "addq $8, (%%rsp)\n"
+			 "pushfq\n"
+			 "movl %%cs, %k0\n"
+			 "pushq %0\n"
+			 "leaq 1f(%%rip), %0\n"
+			 "pushq %0\n"
+			 "iretq\n"
+			 "1:"
+			 : "=&r"(scratch)
+			 :
+			 : "cc", "memory");
+}

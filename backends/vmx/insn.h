@@ -22,4 +22,7 @@ void vmx_insn_invept(uint64_t type, uint64_t eptp);
 void vmx_insn_invvpid(uint64_t type, uint16_t vpid);
 void vmx_insn_host_tables(struct vmx_host_tables *out);
 
+/* IRET to the next instruction: ends the CPU's blocking of NMIs. SDM vol. 3, "Handling Multiple NMIs" (6.7.1) */
+void vmx_insn_nmi_unblock(void);
+
 #endif

@@ -38,7 +38,8 @@ const uint8_t vmx_exit_entry[1];
 uint64_t fake_cr[FAKE_CR_COUNT], fake_dr[FAKE_DR_COUNT];
 
 static struct {
-	unsigned invepts, invvpids, vmxons;
+	unsigned invepts, invvpids, vmxons, nmi_unblocks;
+	bool nmi_waits;
 	int vmxon_error;
 } cpu;
 
@@ -82,6 +83,17 @@ void vmx_insn_host_tables(struct vmx_host_tables *out)
 	*out = (struct vmx_host_tables){.gdt_base = 0x1000, .idt_base = 0x2000, .tr_base = 0x3000, .cs = 8, .tr = 0x18};
 }
 
+static struct vcpu *vcpu;
+
+/* The NMI that the CPU has held back comes at once. */
+void vmx_insn_nmi_unblock(void)
+{
+	cpu.nmi_unblocks++;
+	if (cpu.nmi_waits)
+		event_nmi_arrived(vcpu);
+	cpu.nmi_waits = false;
+}
+
 void vmx_enter(struct vmx_vcpu *vmx)
 {
 	(void)vmx_exit(vmx);
@@ -92,7 +104,6 @@ void vmx_enter(struct vmx_vcpu *vmx)
 static struct fake_vm fake;
 static struct machine machine;
 static struct vmx_vcpu *vmx;
-static struct vcpu *vcpu;
 static const struct backend_ops *ops;
 static char log_text[8192];
 static unsigned handled_kind;
@@ -376,6 +387,25 @@ static void test_nmi_is_given_back(void **state)
 	(void)leave_with(VMX_EXIT_NMI_WINDOW);
 	assert_int_equal(vmcs_read(VMCS_ENTRY_INTR_INFO), 0x80000202);
 	assert_false(window_is_open());
+	assert_null(vcpu->fatal);
+}
+
+/* Two in a row: the exit takes one, and the one that the CPU held back meanwhile waits for that one's IRET. */
+static void test_nmi_behind_an_nmi(void **state)
+{
+	(void)state;
+	defaults_use();
+	cpu.nmi_waits = true;
+	vmcs_write(VMCS_EXIT_INTR_INFO, 0x80000202);
+	(void)leave_with(0);
+	assert_int_equal(cpu.nmi_unblocks, 1);
+	assert_int_equal(vmcs_read(VMCS_ENTRY_INTR_INFO), 0x80000202);
+	assert_true(window_is_open());
+	vmcs_write(VMCS_ENTRY_INTR_INFO, 0);
+	(void)leave_with(VMX_EXIT_NMI_WINDOW);
+	assert_int_equal(vmcs_read(VMCS_ENTRY_INTR_INFO), 0x80000202);
+	assert_false(window_is_open());
+	assert_int_equal(cpu.nmi_unblocks, 1);
 	assert_null(vcpu->fatal);
 }
 
@@ -951,6 +981,7 @@ int main(void)
 		TEST(test_enable),
 		TEST(test_kinds),
 		TEST(test_nmi_is_given_back),
+		TEST(test_nmi_behind_an_nmi),
 		TEST(test_nmi_in_a_shadow),
 		TEST(test_nmi_is_delivered_again),
 		TEST(test_iret_interrupted),
