@@ -17,6 +17,7 @@ import time
 
 import common
 
+MEM_MAX = 2048  # MiB; with more it hangs while it sets its memory up
 ANSWER_SECONDS = 30  # the longest that the debugger may take
 SETTLE_SECONDS = 0.2  # how long a command to the debugger may take to be obeyed
 PROMPT = re.compile(rb"<bochs:\d+> $")
@@ -98,6 +99,8 @@ class Bochs:
         for name in ("q35", "ahci", "smm", "nic", "icount", "qemu_arg"):
             if getattr(options, name):
                 raise common.Failure(f"{self.name} has no --{name.replace('_', '-')}")
+        if options.mem > MEM_MAX:
+            raise common.Failure(f"{self.name} has at most {MEM_MAX} MiB of RAM: Bochs starts with no more")
         if len(options.disk) + bool(options.stick or options.kernel) + bool(options.cdrom) > len(SLOTS):
             raise common.Failure(f"{self.name} takes {len(SLOTS)} disks, the stick and the CD-ROM included")
 
