@@ -228,9 +228,12 @@ static uint64_t entry_reserved(const struct walk *w, unsigned level, bool leaf)
 	reserved = frame_reserved;
 	if (w->paging == PAGING_PAE) {
 		reserved |= 0x7ffull << 52;
-		/* A page directory pointer has no permissions and no accessed bit. */
+		/*
+		 * A page directory pointer has no permissions and no accessed bit. QEMU 7.2 sets the latter all the
+		 * same (target/i386/tcg/sysemu/excp_helper.c:250), so it has to be taken.
+		 */
 		if (level == 3)
-			return reserved | ENTRY_NX | 0x1e6;
+			return reserved | ENTRY_NX | 0x1c6;
 	}
 	if (!(w->state.efer & EFER_NXE))
 		reserved |= ENTRY_NX;
