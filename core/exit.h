@@ -35,6 +35,10 @@ enum verdict exit_timer(struct vcpu *vcpu);
 /* The guest waited at a HLT, which ends now: RIP goes behind it. */
 void idle_wake(struct vcpu *vcpu);
 
+/* RDMSR and WRMSR as the guest's would go whether it is intercepted or not. False: #GP. */
+bool msr_guest_read(struct vcpu *vcpu, uint32_t index, uint64_t *value);
+bool msr_guest_write(struct vcpu *vcpu, uint32_t index, uint64_t value);
+
 /* step.c */
 
 /* Takes the step's pages from the pool. Returns 0 or -ENOMEM. */

@@ -69,7 +69,7 @@ static bool pat_write(struct vcpu *vcpu, uint64_t value)
 	return true;
 }
 
-static bool msr_read(struct vcpu *vcpu, uint32_t index, uint64_t *value)
+bool msr_guest_read(struct vcpu *vcpu, uint32_t index, uint64_t *value)
 {
 	struct platform *platform = vcpu->vm->platform;
 
@@ -97,7 +97,7 @@ static bool msr_read(struct vcpu *vcpu, uint32_t index, uint64_t *value)
 	}
 }
 
-static bool msr_write(struct vcpu *vcpu, uint32_t index, uint64_t value)
+bool msr_guest_write(struct vcpu *vcpu, uint32_t index, uint64_t value)
 {
 	struct platform *platform = vcpu->vm->platform;
 
@@ -151,7 +151,7 @@ enum verdict exit_msr(struct vcpu *vcpu)
 	vcpu->backend->decode_detail(vcpu);
 	index = vcpu->detail.msr.index;
 	write = vcpu->detail.msr.write;
-	if (!(write ? msr_write(vcpu, index, value) : msr_read(vcpu, index, &value))) {
+	if (!(write ? msr_guest_write(vcpu, index, value) : msr_guest_read(vcpu, index, &value))) {
 		event_queue_gp(vcpu);
 		return VERDICT_RESUME;
 	}

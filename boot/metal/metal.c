@@ -146,6 +146,41 @@ static void metal_cpuid(struct platform *platform, uint32_t leaf, uint32_t suble
 			 : "a"(leaf), "c"(subleaf));
 }
 
+/* Nothing may trap, and CR4.OSFXSR makes the SSE registers part of the image: the two registers before that. */
+static void fpu_access_begin(uint64_t *cr0, uint64_t *cr4)
+{
+	__asm__ volatile("movq %%cr0, %0\n movq %%cr4, %1" : "=r"(*cr0), "=r"(*cr4));
+	__asm__ volatile("movq %0, %%cr0\n movq %1, %%cr4"
+			 :
+			 : "r"(*cr0 & ~(uint64_t)(CR0_TS | CR0_EM)), "r"(*cr4 | CR4_OSFXSR)
+			 : "memory");
+}
+
+static void fpu_access_end(uint64_t cr0, uint64_t cr4)
+{
+	__asm__ volatile("movq %1, %%cr4\n movq %0, %%cr0" : : "r"(cr0), "r"(cr4) : "memory");
+}
+
+static void metal_fpu_save(struct platform *platform, void *image)
+{
+	uint64_t cr0, cr4;
+
+	(void)platform;
+	fpu_access_begin(&cr0, &cr4);
+	__asm__ volatile("fxsave64 (%0)" : : "r"(image) : "memory");
+	fpu_access_end(cr0, cr4);
+}
+
+static void metal_fpu_load(struct platform *platform, const void *image)
+{
+	uint64_t cr0, cr4;
+
+	(void)platform;
+	fpu_access_begin(&cr0, &cr4);
+	__asm__ volatile("fxrstor64 (%0)" : : "r"(image) : "memory");
+	fpu_access_end(cr0, cr4);
+}
+
 static void metal_cache_flush(struct platform *platform)
 {
 	(void)platform;
@@ -220,6 +255,8 @@ static const struct platform_ops metal_ops = {
 	.xcr_write = metal_xcr_write,
 	.memory_type_write = metal_memory_type_write,
 	.cpuid = metal_cpuid,
+	.fpu_save = metal_fpu_save,
+	.fpu_load = metal_fpu_load,
 	.cache_flush = metal_cache_flush,
 	.now_us = metal_now_us,
 	.halt = metal_halt,

@@ -21,7 +21,8 @@
 #include "boot/metal/screen.h"
 #include "boot/metal/traps.h"
 #include "core/apic.h"
-#include "core/control/link.h"
+#include "core/control/server.h"
+#include "core/debug/debug.h"
 #include "core/exit.h"
 #include "core/memory_type.h"
 #include "core/plugin.h"
@@ -50,6 +51,8 @@ static struct {
 	struct frontend_sink log_sink; /* its frontend is NULL if there is none for the log */
 	struct link link;	       /* the same if there is no control link */
 	struct control_config control;
+	struct server server;
+	struct debug debug;
 	struct machine machine;
 	struct vm vm;
 	struct trap_gate idt[TRAP_COUNT];
@@ -244,6 +247,19 @@ static void msr_intercept(struct vcpu *vcpu, uint32_t msr)
 		fatal("an intercept that protects the hypervisor cannot be armed");
 }
 
+/* A client may attach: from the first instruction on if the guest is to wait for it. */
+static void control_start(struct vcpu *vcpu)
+{
+	if (!vmm.link.frontend)
+		return;
+	debug_init(vcpu, &vmm.debug);
+	server_init(&vmm.server, vcpu, &vmm.link, vmm.control.attach == ATTACH_ALWAYS);
+	if (!vmm.control.start_stopped)
+		return;
+	server_wait_at_start(&vmm.server, vmm.control.start_stopped_timeout_ms);
+	vcpu_work(vcpu);
+}
+
 /* What the guest must not do to the extension that it runs on, whoever else arms what. */
 static void intercepts_arm(struct vcpu *vcpu)
 {
@@ -360,6 +376,7 @@ void vmm_main(const void *handoff, uint64_t handoff_size, uint64_t mapped)
 		   EXIT_STATISTICS_VERSION);
 	log_printf(&vmm.log, "undercroft: %u KiB free; the guest starts at %04x:%04llx\n", vm->pool.available * 4,
 		   state->seg[SEG_CS].selector, (unsigned long long)vcpu->rip);
+	control_start(vcpu);
 	vm->backend->run(vcpu);
 
 	fatal_screen();

@@ -14,6 +14,8 @@ struct cpuid_regs {
 	uint32_t eax, ebx, ecx, edx;
 };
 
+#define PLATFORM_FPU_IMAGE 512
+
 struct platform_ops {
 	/*
 	 * A pointer through which [address, address + length) can be read and written, or NULL if that range is not
@@ -43,6 +45,14 @@ struct platform_ops {
 	int (*memory_type_write)(struct platform *platform, uint32_t index, uint64_t value);
 
 	void (*cpuid)(struct platform *platform, uint32_t leaf, uint32_t subleaf, struct cpuid_regs *out);
+
+	/*
+	 * FXSAVE64 and FXRSTOR64 with an image of PLATFORM_FPU_IMAGE bytes, 16-byte aligned; whatever CR0 and CR4 say,
+	 * SSE registers are part of it. What is loaded has to be an image that a save filled, with MXCSR bits that its
+	 * mask allows.
+	 */
+	void (*fpu_save)(struct platform *platform, void *image);
+	void (*fpu_load)(struct platform *platform, const void *image);
 
 	/* Writes this CPU's caches back to memory and empties them. */
 	void (*cache_flush)(struct platform *platform);

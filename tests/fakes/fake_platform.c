@@ -195,6 +195,16 @@ static void fake_cpuid(struct platform *platform, uint32_t leaf, uint32_t sublea
 	*out = found != NULL ? found->regs : (struct cpuid_regs){0};
 }
 
+static void fake_fpu_save(struct platform *platform, void *image)
+{
+	memcpy(image, fake_of(platform)->fpu, PLATFORM_FPU_IMAGE);
+}
+
+static void fake_fpu_load(struct platform *platform, const void *image)
+{
+	memcpy(fake_of(platform)->fpu, image, PLATFORM_FPU_IMAGE);
+}
+
 static void fake_cache_flush(struct platform *platform)
 {
 	fake_of(platform)->cache_flushes++;
@@ -234,6 +244,8 @@ static const struct platform_ops fake_platform_ops = {
 	.xcr_write = fake_xcr_write,
 	.memory_type_write = fake_memory_type_write,
 	.cpuid = fake_cpuid,
+	.fpu_save = fake_fpu_save,
+	.fpu_load = fake_fpu_load,
 	.cache_flush = fake_cache_flush,
 	.now_us = fake_now_us,
 	.halt = fake_halt,

@@ -90,6 +90,7 @@ struct fake_platform {
 	unsigned memory_type_writes;
 	unsigned halts, resets; /* how often halt() and reset() were called */
 	unsigned cache_flushes;
+	uint8_t fpu[PLATFORM_FPU_IMAGE]; /* what fpu_save() saves and fpu_load() loads */
 	uint64_t xcr0;
 	bool xcr_fault;	 /* XSETBV raises #GP */
 	jmp_buf *escape; /* not NULL: halt() and reset() leave by longjmp(*escape, 1), as they would never return */
