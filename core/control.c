@@ -2,6 +2,7 @@
 /*
  * Control registers: CR0 and CR4 where the backend owns bits of them, and the extended ones.
  */
+#include <undercroft/debug.h>
 #include <undercroft/platform.h>
 #include <undercroft/vcpu.h>
 #include <x86/cpuid.h>
@@ -82,6 +83,8 @@ enum verdict exit_cr(struct vcpu *vcpu)
 	uint64_t value, owned, old;
 
 	vcpu->backend->decode_detail(vcpu);
+	if (debug_paging(vcpu))
+		return VERDICT_RESUME;
 	value = vcpu->detail.cr.value;
 	owned = vcpu->detail.cr.owned;
 	if (vcpu->detail.cr.number != 0 || cr0_is_refused(vcpu, value)) {

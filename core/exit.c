@@ -89,6 +89,13 @@ static enum verdict exit_machine_check(struct vcpu *vcpu)
 	return VERDICT_RESUME;
 }
 
+/* Carried out by the CPU, for whoever wants to know when it is done. */
+static enum verdict exit_paging(struct vcpu *vcpu)
+{
+	vcpu->backend->decode_detail(vcpu);
+	return debug_paging(vcpu) ? VERDICT_RESUME : exit_unexpected(vcpu);
+}
+
 const exit_handler_fn exit_defaults[EXIT_KIND_COUNT] = {
 	[EXIT_CPUID] = exit_cpuid,
 	[EXIT_MSR] = exit_msr,
@@ -106,6 +113,7 @@ const exit_handler_fn exit_defaults[EXIT_KIND_COUNT] = {
 	[EXIT_CR] = exit_cr,
 	[EXIT_XSETBV] = exit_xsetbv,
 	[EXIT_INIT] = exit_init,
+	[EXIT_PAGING] = exit_paging,
 	[EXIT_TIMER] = exit_timer,
 	[EXIT_MACHINE_CHECK] = exit_machine_check,
 	[EXIT_HLT] = exit_hlt,

@@ -17,6 +17,7 @@
 #include "core/single.h"
 
 #define VECTOR_DB 1
+#define VECTOR_PF 14
 
 #define ACCESS_LOOK (ACCESS_READ | ACCESS_EXEC)
 #define ACCESS_ALL  (ACCESS_READ | ACCESS_WRITE | ACCESS_EXEC)
@@ -342,6 +343,8 @@ enum verdict exit_exception(struct vcpu *vcpu)
 		return VERDICT_RESUME;
 	}
 	instruction_end(vcpu, false);
+	if (detail->exception.vector == VECTOR_PF)
+		debug_page_fault(vcpu);
 	if (!detail->exception.length)
 		event_queue_exception(vcpu, detail->exception.vector, detail->exception.has_error,
 				      detail->exception.error, detail->exception.address);

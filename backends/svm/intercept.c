@@ -62,6 +62,14 @@ static int msrpm_set(struct svm_vcpu *svm, uint32_t index, bool write, bool on)
 	return 0;
 }
 
+/* A bit for an instruction that the CPU does not have does nothing. */
+static void paging_set(struct vmcb *vmcb, bool on)
+{
+	mask_set(&vmcb->intercept_1, VMCB_INTERCEPT1_CR0_SEL | VMCB_INTERCEPT1_INVLPG, on);
+	mask_set(&vmcb->intercept_3, VMCB_INTERCEPT3_INVPCID, on);
+	vmcb->intercept_cr_write = on ? VMCB_INTERCEPT_CR_PAGING : 0;
+}
+
 int svm_intercept(struct vcpu *vcpu, enum intercept_kind kind, uint32_t argument, bool on)
 {
 	struct svm_vcpu *svm = svm_vcpu(vcpu);
@@ -80,8 +88,7 @@ int svm_intercept(struct vcpu *vcpu, enum intercept_kind kind, uint32_t argument
 			return -EINVAL;
 		bit_set((uint8_t *)&svm->saved_exceptions, argument, on);
 		if (argument == VECTOR_BP && vcpu->vm->quirks & QUIRK_INT3_IS_INT_N)
-			svm->vmcb.intercept_1 =
-				(svm->vmcb.intercept_1 & ~VMCB_INTERCEPT1_INTN) | (on ? VMCB_INTERCEPT1_INTN : 0);
+			mask_set(&svm->vmcb.intercept_1, VMCB_INTERCEPT1_INTN, on);
 		/* while a step has all of them, it gives back what is asked for then */
 		if (!vcpu->single.active)
 			svm->vmcb.intercept_exceptions = svm->saved_exceptions;
@@ -98,6 +105,9 @@ int svm_intercept(struct vcpu *vcpu, enum intercept_kind kind, uint32_t argument
 	case INTERCEPT_IDLE:
 		mask_set(&svm->vmcb.intercept_1, VMCB_INTERCEPT1_HLT, on);
 		mask_set(&svm->vmcb.intercept_2, VMCB_INTERCEPT2_MWAIT, on);
+		return 0;
+	case INTERCEPT_PAGING:
+		paging_set(&svm->vmcb, on);
 		return 0;
 	case INTERCEPT_NMI_WINDOW:
 	default:

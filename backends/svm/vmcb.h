@@ -20,7 +20,8 @@ struct vmcb {
 	uint32_t intercept_exceptions;
 	uint32_t intercept_1; /* VMCB_INTERCEPT1_x */
 	uint32_t intercept_2; /* VMCB_INTERCEPT2_x */
-	uint8_t reserved_014[0x03c - 0x014];
+	uint32_t intercept_3; /* VMCB_INTERCEPT3_x */
+	uint8_t reserved_018[0x03c - 0x018];
 	uint16_t pause_filter_threshold, pause_filter_count;
 	uint64_t iopm_base, msrpm_base, tsc_offset;
 	uint32_t asid;
@@ -86,10 +87,12 @@ _Static_assert(sizeof(struct vmcb) == 4096, "VMCB layout");
 #define VMCB_INTERCEPT1_NMI	 (1u << 1)
 #define VMCB_INTERCEPT1_INIT	 (1u << 3)
 #define VMCB_INTERCEPT1_VINTR	 (1u << 4)
+#define VMCB_INTERCEPT1_CR0_SEL	 (1u << 5) /* writes that change more than TS and MP */
 #define VMCB_INTERCEPT1_CPUID	 (1u << 18)
 #define VMCB_INTERCEPT1_INTN	 (1u << 21)
 #define VMCB_INTERCEPT1_INVD	 (1u << 22)
 #define VMCB_INTERCEPT1_HLT	 (1u << 24)
+#define VMCB_INTERCEPT1_INVLPG	 (1u << 25)
 #define VMCB_INTERCEPT1_INVLPGA	 (1u << 26)
 #define VMCB_INTERCEPT1_IOIO	 (1u << 27)
 #define VMCB_INTERCEPT1_MSR	 (1u << 28)
@@ -104,6 +107,11 @@ _Static_assert(sizeof(struct vmcb) == 4096, "VMCB layout");
 #define VMCB_INTERCEPT2_SKINIT	(1u << 6)
 #define VMCB_INTERCEPT2_MWAIT	(1u << 11)
 
+/* Offset 014h */
+#define VMCB_INTERCEPT3_INVPCID (1u << 2)
+/* Offset 002h: CR3 and CR4 */
+#define VMCB_INTERCEPT_CR_PAGING 0x0018u
+
 #define VMCB_TLB_NOTHING   0
 #define VMCB_TLB_FLUSH_ALL 1
 
@@ -116,16 +124,20 @@ _Static_assert(sizeof(struct vmcb) == 4096, "VMCB layout");
 
 /* Exit codes: APM vol. 2, "SVM Intercept Exit Codes" (appendix C) */
 #define VMEXIT_CR0_READ	  0x000
+#define VMEXIT_CR3_WRITE  0x013
+#define VMEXIT_CR4_WRITE  0x014
 #define VMEXIT_DR0_READ	  0x020
 #define VMEXIT_EXCEPTION  0x040
 #define VMEXIT_INTR	  0x060
 #define VMEXIT_NMI	  0x061
 #define VMEXIT_INIT	  0x063
 #define VMEXIT_VINTR	  0x064
+#define VMEXIT_CR0_SEL	  0x065
 #define VMEXIT_CPUID	  0x072
 #define VMEXIT_SWINT	  0x075
 #define VMEXIT_INVD	  0x076
 #define VMEXIT_HLT	  0x078
+#define VMEXIT_INVLPG	  0x079
 #define VMEXIT_INVLPGA	  0x07a
 #define VMEXIT_IOIO	  0x07b
 #define VMEXIT_MSR	  0x07c
@@ -138,7 +150,8 @@ _Static_assert(sizeof(struct vmcb) == 4096, "VMCB layout");
 #define VMEXIT_CLGI	  0x085
 #define VMEXIT_SKINIT	  0x086
 #define VMEXIT_MWAIT	  0x08b
-#define VMEXIT_CODE_COUNT 0x0a0 /* all codes above are sparse */
+#define VMEXIT_INVPCID	  0x0a2
+#define VMEXIT_CODE_COUNT 0x0a3 /* all codes above are sparse */
 #define VMEXIT_NPF	  0x400
 #define VMEXIT_INVALID	  0xffffffffu /* the low half of -1 */
 

@@ -7,6 +7,7 @@
 #include <undercroft/errno.h>
 #include <undercroft/machine.h>
 #include <undercroft/platform.h>
+#include <x86/cr.h>
 #include <x86/flags.h>
 #include <x86/msr.h>
 
@@ -59,8 +60,13 @@ static uint32_t arrivals(const struct vmx_vcpu *vmx)
 
 static void processor_controls_write(const struct vmx_vcpu *vmx, bool window)
 {
-	vmcs_write(VMCS_PROCESSOR_CONTROLS,
-		   vmx->controls.value[VMX_CONTROL_PROCESSOR] | (window ? VMCS_PROCESSOR_NMI_WINDOW : 0));
+	uint32_t controls = vmx->controls.value[VMX_CONTROL_PROCESSOR];
+
+	if (window)
+		controls |= VMCS_PROCESSOR_NMI_WINDOW;
+	if (vmx->paging)
+		controls |= VMCS_PROCESSOR_CR3_LOAD_EXITING | VMCS_PROCESSOR_INVLPG_EXITING;
+	vmcs_write(VMCS_PROCESSOR_CONTROLS, controls);
 }
 
 /*
@@ -109,6 +115,26 @@ int vmx_timer(struct vcpu *vcpu, uint64_t microseconds)
 	return 0;
 }
 
+/* Bits whose change changes translations. SDM vol. 3, "Paging-Mode Enabling" (4.1.2), "Paging-Mode Modifiers" (4.1.3)
+ */
+#define CR0_PAGING (CR0_PG)
+#define CR4_PAGING (CR4_PSE | CR4_PAE | CR4_LA57)
+
+/*
+ * Exits for CR3, INVLPG and INVPCID, and for the bits of CR0 and CR4: the guest reads those from the shadows, which
+ * then have to say what the registers do.
+ */
+static void paging_update(struct vmx_vcpu *vmx)
+{
+	uint64_t cr0 = vmx_reg_get(&vmx->vcpu, REG_CR0), cr4 = vmx_reg_get(&vmx->vcpu, REG_CR4);
+
+	vmcs_write(VMCS_CR0_SHADOW, cr0);
+	vmcs_write(VMCS_CR4_SHADOW, cr4);
+	vmcs_write(VMCS_CR0_MASK, CR0_NE | (vmx->paging ? CR0_PAGING : 0));
+	vmcs_write(VMCS_CR4_MASK, CR4_VMXE | (vmx->paging ? CR4_PAGING : 0));
+	vmx_window_update(vmx);
+}
+
 int vmx_intercept(struct vcpu *vcpu, enum intercept_kind kind, uint32_t argument, bool on)
 {
 	struct vmx_vcpu *vmx = vmx_vcpu(vcpu);
@@ -132,6 +158,10 @@ int vmx_intercept(struct vcpu *vcpu, enum intercept_kind kind, uint32_t argument
 	case INTERCEPT_NMI_WINDOW:
 		vmx->window = on;
 		vmx_window_update(vmx);
+		return 0;
+	case INTERCEPT_PAGING:
+		vmx->paging = on;
+		paging_update(vmx);
 		return 0;
 	case INTERCEPT_NMI: /* each of them exits */
 	case INTERCEPT_INTR:

@@ -113,6 +113,7 @@
 #define VMCS_PIN_TIMER	      (1u << 6)
 
 /* SDM vol. 3, "Processor-Based VM-Execution Controls" (24.6.2) */
+#define VMCS_PROCESSOR_INVLPG_EXITING	 (1u << 9) /* INVPCID, too */
 #define VMCS_PROCESSOR_CR3_LOAD_EXITING	 (1u << 15)
 #define VMCS_PROCESSOR_CR3_STORE_EXITING (1u << 16)
 #define VMCS_PROCESSOR_NMI_WINDOW	 (1u << 22)
@@ -181,6 +182,7 @@
 #define VMX_EXIT_CPUID	       10
 #define VMX_EXIT_GETSEC	       11
 #define VMX_EXIT_INVD	       13
+#define VMX_EXIT_INVLPG	       14
 #define VMX_EXIT_VMCALL	       18
 #define VMX_EXIT_VMCLEAR       19
 #define VMX_EXIT_VMXON	       27
@@ -195,6 +197,7 @@
 #define VMX_EXIT_TIMER	       52
 #define VMX_EXIT_INVVPID       53
 #define VMX_EXIT_XSETBV	       55
+#define VMX_EXIT_INVPCID       58
 #define VMX_EXIT_VMFUNC	       59
 #define VMX_EXIT_REASON_COUNT  64
 #define VMX_EXIT_REASON_BASIC  0x0000ffffu

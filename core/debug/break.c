@@ -9,6 +9,7 @@
 #include "core/debug/debug.h"
 
 #define VECTOR_BP 3
+#define VECTOR_PF 14
 
 /* CR3's other bits are flags, or the PCID: APM vol. 2, "CR3 Register" (5.3.2) */
 #define CR3_TABLES 0x000ffffffffff000ull
@@ -90,6 +91,43 @@ static int break_resolve(struct vcpu *vcpu, struct breakpoint *b)
 	return 0;
 }
 
+static int intercept_set(struct vcpu *vcpu, enum intercept_kind kind, uint32_t argument, bool on)
+{
+	return on ? intercept_arm(vcpu, &debug_owner, kind, argument)
+		  : intercept_disarm(vcpu, &debug_owner, kind, argument);
+}
+
+/* Exits that only breakpoints need which are there, or wait. Turning on can fail, and is tried again then. */
+static int intercepts_update(struct vcpu *vcpu)
+{
+	struct debug *debug = vcpu->debug;
+	bool used = false, waits = false;
+	int ret;
+
+	for (const struct breakpoint *b = debug->breaks; b < debug->breaks + DEBUG_BREAK_MAX; b++) {
+		used |= b->used;
+		waits |= b->used && !b->planted;
+	}
+	if (used != debug->follows) {
+		ret = intercept_set(vcpu, INTERCEPT_EXCEPTION, VECTOR_BP, used);
+		if (ret)
+			return ret;
+		ret = debug->lets_pass ? 0 : intercept_set(vcpu, INTERCEPT_PAGING, 0, used);
+		if (ret) {
+			(void)intercept_set(vcpu, INTERCEPT_EXCEPTION, VECTOR_BP, false);
+			return ret;
+		}
+		debug->follows = used;
+	}
+	if (waits != debug->waits) {
+		ret = intercept_set(vcpu, INTERCEPT_EXCEPTION, VECTOR_PF, waits);
+		if (ret)
+			return ret;
+		debug->waits = waits;
+	}
+	return 0;
+}
+
 void debug_breaks_resolve(struct vcpu *vcpu)
 {
 	struct debug *debug = vcpu->debug;
@@ -98,6 +136,40 @@ void debug_breaks_resolve(struct vcpu *vcpu)
 		if (b->used && b->kind == BREAK_SOFT)
 			(void)break_resolve(vcpu, b);
 	}
+	(void)intercepts_update(vcpu);
+}
+
+bool debug_paging(struct vcpu *vcpu)
+{
+	struct debug *debug = vcpu->debug;
+
+	if (!debug || !debug->follows || debug->lets_pass)
+		return false;
+	debug->lets_pass = true;
+	(void)intercept_set(vcpu, INTERCEPT_PAGING, 0, false);
+	if (!vcpu->single.active)
+		debug_step_simple(vcpu);
+	vcpu->work |= WORK_STOP;
+	return true;
+}
+
+void debug_paging_done(struct vcpu *vcpu)
+{
+	struct debug *debug = vcpu->debug;
+
+	if (!debug->lets_pass)
+		return;
+	debug->lets_pass = false;
+	/* there is room: it was armed before */
+	if (debug->follows)
+		(void)intercept_set(vcpu, INTERCEPT_PAGING, 0, true);
+	debug_breaks_resolve(vcpu);
+}
+
+void debug_page_fault(struct vcpu *vcpu)
+{
+	if (vcpu->debug && vcpu->debug->waits)
+		debug_breaks_resolve(vcpu);
 }
 
 static struct breakpoint *break_find(struct debug *debug, const struct break_request *request)
@@ -108,15 +180,6 @@ static struct breakpoint *break_find(struct debug *debug, const struct break_req
 			return b;
 	}
 	return NULL;
-}
-
-static bool any_used(const struct debug *debug)
-{
-	for (const struct breakpoint *b = debug->breaks; b < debug->breaks + DEBUG_BREAK_MAX; b++) {
-		if (b->used)
-			return true;
-	}
-	return false;
 }
 
 int debug_break_add(struct vcpu *vcpu, const struct break_request *request)
@@ -133,11 +196,6 @@ int debug_break_add(struct vcpu *vcpu, const struct break_request *request)
 		b++;
 	if (b == debug->breaks + DEBUG_BREAK_MAX)
 		return -ENOSPC;
-	if (!any_used(debug)) {
-		ret = intercept_arm(vcpu, &debug_owner, INTERCEPT_EXCEPTION, VECTOR_BP);
-		if (ret)
-			return ret;
-	}
 	*b = (struct breakpoint){
 		.used = true,
 		.kind = (uint8_t)request->kind,
@@ -146,11 +204,10 @@ int debug_break_add(struct vcpu *vcpu, const struct break_request *request)
 		.address = request->address,
 	};
 	ret = break_resolve(vcpu, b);
-	if (ret) {
-		b->used = false;
-		if (!any_used(debug))
-			owner_release(vcpu, &debug_owner);
-	}
+	if (!ret)
+		ret = intercepts_update(vcpu);
+	if (ret)
+		(void)debug_break_remove(vcpu, request);
 	return ret;
 }
 
@@ -164,8 +221,7 @@ int debug_break_remove(struct vcpu *vcpu, const struct break_request *request)
 		unplant(vcpu, b);
 	b->used = false;
 	debug_plants_refresh(vcpu);
-	if (!any_used(vcpu->debug))
-		owner_release(vcpu, &debug_owner);
+	(void)intercepts_update(vcpu);
 	return 0;
 }
 
@@ -178,6 +234,7 @@ void debug_breaks_release(struct vcpu *vcpu)
 			unplant(vcpu, b);
 		b->used = false;
 	}
+	debug->follows = debug->waits = false;
 	owner_release(vcpu, &debug_owner);
 }
 

@@ -53,6 +53,9 @@ struct debug {
 	struct stop request; /* kind STOP_NONE: none */
 	struct stop stop;    /* the present one, or the last */
 
+	bool follows; /* INTERCEPT_PAGING is armed, or only off for one instruction */
+	bool lets_pass;
+	bool waits; /* a breakpoint waits for its page: page faults exit */
 	struct breakpoint breaks[DEBUG_BREAK_MAX];
 	struct planted_page pages[DEBUG_PAGE_MAX];
 	unsigned pages_used;
@@ -65,6 +68,9 @@ extern const struct owner debug_owner;
 /* step.c: one instruction. Returns true if it is done already, false if the guest has to be entered for it. */
 bool debug_step_prepare(struct vcpu *vcpu);
 
+/* The same for an instruction that the CPU is known to step as others. */
+void debug_step_simple(struct vcpu *vcpu);
+
 /* What became of it: -EAGAIN it is under way, 0 it has to be prepared (again), 1 it is done. */
 int debug_step_settle(struct vcpu *vcpu);
 
@@ -75,6 +81,9 @@ gva_t debug_pc(struct vcpu *vcpu);
 
 /* Is a breakpoint planted at the instruction pointer? */
 bool debug_break_here(struct vcpu *vcpu);
+
+/* The instruction that debug_paging() let pass is done, or not: what it changed counts now. */
+void debug_paging_done(struct vcpu *vcpu);
 
 /* Plants and takes out by where the addresses lead now. */
 void debug_breaks_resolve(struct vcpu *vcpu);

@@ -100,6 +100,8 @@ void debug_work(struct vcpu *vcpu)
 
 	do {
 		done = debug_step_settle(vcpu);
+		if (done >= 0)
+			debug_paging_done(vcpu);
 		if (done > 0)
 			instruction_done(vcpu);
 		if (done >= 0 && debug->request.kind != STOP_NONE)

@@ -40,6 +40,14 @@ static bool halt_skip(struct vcpu *vcpu, const struct insn *insn)
 	return true;
 }
 
+static void single(struct vcpu *vcpu, const struct insn *insn)
+{
+	vcpu->debug->phase = PHASE_SINGLE;
+	if (debug_plant_step_over(vcpu))
+		vcpu_fatal(vcpu, "no memory for nested page tables (raise reserved-size)");
+	single_begin(vcpu, insn);
+}
+
 bool debug_step_prepare(struct vcpu *vcpu)
 {
 	struct insn insn;
@@ -52,11 +60,13 @@ bool debug_step_prepare(struct vcpu *vcpu)
 		return halt_skip(vcpu, &insn);
 	if (known && insn.flags & INSN_INTERRUPT && single_interrupt(vcpu, &insn))
 		return arrive(vcpu);
-	vcpu->debug->phase = PHASE_SINGLE;
-	if (debug_plant_step_over(vcpu))
-		vcpu_fatal(vcpu, "no memory for nested page tables (raise reserved-size)");
-	single_begin(vcpu, known ? &insn : NULL);
+	single(vcpu, known ? &insn : NULL);
 	return false;
+}
+
+void debug_step_simple(struct vcpu *vcpu)
+{
+	single(vcpu, NULL);
 }
 
 static int single_settle(struct vcpu *vcpu)

@@ -156,6 +156,15 @@ void debug_page_written(struct vcpu *vcpu, gpa_t page);
 /* INT3 exited. Returns false if it is the guest's own. */
 bool debug_break_hit(struct vcpu *vcpu);
 
+/*
+ * An instruction exited that may change where addresses lead. Returns false if run control did not ask for that; else
+ * the CPU carries it out at the next entry, alone.
+ */
+bool debug_paging(struct vcpu *vcpu);
+
+/* A page fault on its way to the guest: by now, more may be mapped than before. */
+void debug_page_fault(struct vcpu *vcpu);
+
 /* A step was given up because the CPU delivers an interrupt or an NMI at the next entry. */
 void debug_event_pending(struct vcpu *vcpu);
 

@@ -34,6 +34,7 @@ struct vcpu;
  * MACHINE_CHECK  a machine check came while the CPU entered the guest, which it then did not
  * HLT         HLT executed
  * MWAIT       MWAIT executed
+ * PAGING      an instruction that may change where linear addresses lead
  */
 #define EXIT_KINDS(X)             \
 	X(UNKNOWN, "unknown")     \
@@ -56,7 +57,8 @@ struct vcpu;
 	X(TIMER, "timer")         \
 	X(MACHINE_CHECK, "mce")   \
 	X(HLT, "hlt")             \
-	X(MWAIT, "mwait")
+	X(MWAIT, "mwait")         \
+	X(PAGING, "paging")
 
 enum exit_kind {
 #define X(symbol, name) EXIT_##symbol,

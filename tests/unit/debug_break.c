@@ -514,6 +514,109 @@ static void test_bound_to_an_address_space(void **state)
 	assert_int_equal(debug_break_remove(vcpu, &request), -ENOENT);
 }
 
+/* A change of CR3 happens in the CPU, and the breakpoint is where it leads afterwards. */
+static void test_follows_paging(void **state)
+{
+	(void)state;
+	spine_long64(&spine);
+	map(TABLE, LINEAR, PAGE);
+	fake->reg[REG_CR3] = SPINE_TABLES;
+	add(LINEAR + 0x10);
+	assert_int_equal(debug.pages_used, 0);
+	assert_true(fake_intercept_on(fake, INTERCEPT_PAGING, 0));
+	spine_exit(&spine, EXIT_PAGING, 0, NULL, NULL);
+	assert_false(fake_intercept_on(fake, INTERCEPT_PAGING, 0));
+	assert_true(fake->stepping);
+	fake->reg[REG_CR3] = TABLE;
+	trap();
+	assert_true(fake_intercept_on(fake, INTERCEPT_PAGING, 0));
+	assert_false(fake->stepping);
+	assert_int_equal(vcpu->work, 0);
+	assert_int_equal(stops, 0);
+	assert_int_equal(*touch(BREAK, ACCESS_EXEC), INT3);
+}
+
+static void test_paging_instruction_that_faults(void **state)
+{
+	const struct exit_detail detail = {.exception = {.vector = 13, .has_error = true}};
+
+	(void)state;
+	spine_long64(&spine);
+	add(BREAK);
+	spine_exit(&spine, EXIT_PAGING, 0, NULL, NULL);
+	spine_exit(&spine, EXIT_EXCEPTION, 0, &detail, NULL);
+	assert_int_equal(spine_injected(&spine)->vector, 13);
+	assert_true(fake_intercept_on(fake, INTERCEPT_PAGING, 0));
+	assert_int_equal(vcpu->work, 0);
+}
+
+/* The debugger steps that very instruction. */
+static void test_stepped_paging_instruction(void **state)
+{
+	(void)state;
+	spine_long64(&spine);
+	add(BREAK);
+	steps_left = 1;
+	debug_stop_request(vcpu, &(struct stop){.kind = STOP_REQUEST});
+	vcpu_work(vcpu);
+	spine_exit(&spine, EXIT_PAGING, 0, NULL, NULL);
+	assert_true(fake->stepping);
+	assert_int_equal(fake->steps_on, 1);
+	trap();
+	assert_int_equal(stops, 2);
+	assert_true(fake_intercept_on(fake, INTERCEPT_PAGING, 0));
+}
+
+static void test_release_while_it_passes(void **state)
+{
+	(void)state;
+	add(BREAK);
+	spine_exit(&spine, EXIT_PAGING, 0, NULL, NULL);
+	debug_release(vcpu);
+	trap();
+	assert_int_equal(fake_intercepts_on(fake), 0);
+	assert_int_equal(vcpu->work, 0);
+}
+
+static void test_page_fault_of_one_that_waits(void **state)
+{
+	const struct exit_detail detail = {.exception = {.vector = 14, .has_error = true, .address = LINEAR}};
+
+	(void)state;
+	spine_long64(&spine);
+	fake->reg[REG_CR3] = TABLE;
+	map(TABLE, LINEAR, 0);
+	add(LINEAR + 0x10);
+	assert_true(fake_intercept_on(fake, INTERCEPT_EXCEPTION, 14));
+	map(TABLE, LINEAR, PAGE);
+	spine_exit(&spine, EXIT_EXCEPTION, 0, &detail, NULL);
+	assert_int_equal(spine_injected(&spine)->vector, 14);
+	assert_true(spine_injected(&spine)->address == LINEAR);
+	assert_int_equal(*touch(BREAK, ACCESS_EXEC), INT3);
+	assert_false(fake_intercept_on(fake, INTERCEPT_EXCEPTION, 14));
+}
+
+static void test_paging_exit_that_nobody_asked_for(void **state)
+{
+	(void)state;
+	spine_exit(&spine, EXIT_PAGING, 0, NULL, NULL);
+	assert_non_null(vcpu->fatal);
+	vcpu->fatal = NULL;
+	vcpu->work = 0;
+}
+
+/* No room for an intercept: nothing stays. */
+static void test_intercept_refused(void **state)
+{
+	const struct break_request request = soft(BREAK);
+
+	(void)state;
+	fake->intercept_result = -ENOTSUP;
+	assert_int_equal(debug_break_add(vcpu, &request), -ENOTSUP);
+	fake->intercept_result = 0;
+	assert_int_equal(debug_break_remove(vcpu, &request), -ENOENT);
+}
+
 int main(void)
 {
 	static bool exec_only = true;
@@ -542,6 +645,13 @@ int main(void)
 		TEST(test_no_memory),
 		TEST(test_waits_until_mapped),
 		TEST(test_bound_to_an_address_space),
+		TEST(test_follows_paging),
+		TEST(test_paging_instruction_that_faults),
+		TEST(test_stepped_paging_instruction),
+		TEST(test_release_while_it_passes),
+		TEST(test_page_fault_of_one_that_waits),
+		TEST(test_paging_exit_that_nobody_asked_for),
+		TEST(test_intercept_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -307,6 +307,12 @@ static unsigned expected_kind(uint64_t code)
 	case 0x85:
 	case 0x86:
 		return EXIT_VIRT_INSN;
+	case 0x13:
+	case 0x14:
+	case 0x65:
+	case 0x79:
+	case 0xa2:
+		return EXIT_PAGING;
 	case 0x75:
 		return EXIT_EXCEPTION;
 	case 0x7b:

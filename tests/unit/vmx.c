@@ -779,6 +779,26 @@ static void test_bitmaps(void **state)
 	assert_int_equal(vmcs_read(VMCS_EXCEPTION_BITMAP), 1 << 13);
 }
 
+static void test_paging_exits(void **state)
+{
+	(void)state;
+	ops->reg_set(vcpu, REG_CR0, 0x80000011);
+	ops->reg_set(vcpu, REG_CR4, 0x20);
+	assert_int_equal(ops->intercept(vcpu, INTERCEPT_PAGING, 0, true), 0);
+	assert_int_equal(vmcs_read(VMCS_PROCESSOR_CONTROLS) & 0x8200, 0x8200);
+	assert_true(vmcs_read(VMCS_CR0_MASK) == 0x80000020);
+	assert_true(vmcs_read(VMCS_CR4_MASK) == 0x3030);
+	/* what the guest reads is what is there */
+	assert_true(vmcs_read(VMCS_CR0_SHADOW) == 0x80000011);
+	assert_true(vmcs_read(VMCS_CR4_SHADOW) == 0x20);
+	assert_int_equal(ops->intercept(vcpu, INTERCEPT_PAGING, 0, false), 0);
+	assert_int_equal(vmcs_read(VMCS_PROCESSOR_CONTROLS) & 0x8200, 0);
+	assert_true(vmcs_read(VMCS_CR0_MASK) == 0x20);
+	assert_true(vmcs_read(VMCS_CR4_MASK) == 0x2000);
+	assert_true(ops->reg_get(vcpu, REG_CR0) == 0x80000011);
+	assert_true(ops->reg_get(vcpu, REG_CR4) == 0x20);
+}
+
 static void test_step(void **state)
 {
 	(void)state;
@@ -998,6 +1018,7 @@ int main(void)
 		TEST(test_pdptes),
 		TEST(test_segments),
 		TEST(test_bitmaps),
+		TEST(test_paging_exits),
 		TEST(test_step),
 		TEST(test_events),
 		TEST(test_nested),
