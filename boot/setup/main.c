@@ -44,6 +44,18 @@ static bool is_ram(const struct frontend_config *config)
 	return false;
 }
 
+/* Where a PCI function's configuration space lies in memory; 0: nowhere. */
+static uint64_t config_page(uint32_t function)
+{
+	struct firmware_memory memory = {.read = firmware_memory_read};
+	paddr_t table;
+	uint32_t length;
+
+	if (!setup.machine.acpi_rsdp || firmware_find_table(&memory, setup.machine.acpi_rsdp, "MCFG", &table, &length))
+		return 0;
+	return mcfg_config_page((const void *)(uintptr_t)table, length, function);
+}
+
 /* Opens a frontend, or finds the open one, for a role. NULL: there is no such device. */
 static struct frontend *frontend_open(const struct frontend_config *config, uint32_t role)
 {
@@ -54,18 +66,21 @@ static struct frontend *frontend_open(const struct frontend_config *config, uint
 	for (unsigned i = 0; i < setup.frontend_count; i++) {
 		struct frontend *open = (void *)setup.frontend[i].memory;
 
-		if (open->config.address == config->address && open->config.is_port == config->is_port) {
+		if (config->pci ? open->config.pci == config->pci
+				: open->config.address == config->address && open->config.is_port == config->is_port) {
 			setup.frontend[i].roles |= role;
 			return open;
 		}
 	}
-	if (setup.frontend_count == ARRAY_SIZE(setup.frontend) || (!config->is_port && is_ram(config)))
+	if (setup.frontend_count == ARRAY_SIZE(setup.frontend) || (!config->pci && !config->is_port && is_ram(config)))
 		return NULL;
 	ops = frontend_find(__start_frontends, (size_t)(__stop_frontends - __start_frontends), config->compatible,
 			    sizeof(place->memory));
 	if (!ops)
 		return NULL;
 	*frontend = (struct frontend){.ops = ops, .platform = &setup.metal.platform, .config = *config};
+	if (config->pci)
+		frontend->config.config_page = config_page(config->pci);
 	if (ops->probe(frontend) || ops->open(frontend))
 		return NULL;
 	place->roles = role;

@@ -32,6 +32,13 @@
 #define SOC_ADDRESS_LOWEST 0x100000u
 #define SOC_ADDRESS_CELLS  2u
 #define SOC_SIZE_CELLS	   1u
+/* Reg of a child of the PCI node: IEEE 1275 PCI bus binding, "Physical Address Formats" (2.2.1). */
+#define PCI_COMPATIBLE	  "pciclass,0700"
+#define PCI_ADDRESS_CELLS 3u
+#define PCI_SIZE_CELLS	  2u
+#define PCI_FUNCTION_BITS 0xff00u /* device and function of the first cell; bus, space and register are 0 */
+#define PCI_CONFIG_ENABLE 0x80000000u
+
 #define UART_REG_SHIFT_MAX 2u
 #define UART_REG_WIDTH_MAX 4u
 
@@ -43,7 +50,7 @@ struct reader {
 	const void *fdt;
 	struct config *config;
 	struct config_error *error;
-	int aliases, chosen, isa, soc; /* nodes, negative: none */
+	int aliases, chosen, isa, soc, pci; /* nodes, negative: none */
 };
 
 /* One kind of child node and what reads it. */
@@ -351,28 +358,51 @@ static int read_ports(struct reader *r, int node, struct frontend_config *uart)
 	return 0;
 }
 
-/* Where a SoC bus has them, and how they are spread and accessed. Devicetree's binding "8250". */
-static int read_registers(struct reader *r, int node, struct frontend_config *uart)
+/* How registers in memory are spread and accessed. Devicetree's binding "8250". */
+static int read_spread(struct reader *r, int node, struct frontend_config *uart)
 {
 	static const char width_expected[] = "one cell, 1, 2 or 4, not more than 1 << reg-shift";
-	int length;
-	const void *reg = fdt_getprop(r->fdt, node, "reg", &length);
-	uint32_t shift, width, bytes;
+	uint32_t shift, width;
 
 	if (get_u32(r, node, "reg-shift", 0, UART_REG_SHIFT_MAX, "one cell, 0 to 2", 0, &shift) ||
 	    get_u32(r, node, "reg-io-width", 1, UART_REG_WIDTH_MAX, width_expected, 1, &width))
 		return -EINVAL;
 	if (width & (width - 1) || width > 1u << shift)
 		return fail(r, node, "reg-io-width", width_expected);
-	bytes = UART_PORTS << shift;
+	uart->length = UART_PORTS << shift;
+	uart->reg_shift = (uint8_t)shift;
+	uart->reg_width = (uint8_t)width;
+	return 0;
+}
+
+/* Where a SoC bus has them. */
+static int read_registers(struct reader *r, int node, struct frontend_config *uart)
+{
+	int length;
+	const void *reg = fdt_getprop(r->fdt, node, "reg", &length);
+
+	if (read_spread(r, node, uart))
+		return -EINVAL;
 	if (!reg || length != 3 * sizeof(fdt32_t) || cell_at(reg, 0) != 0 || cell_at(reg, 1) < SOC_ADDRESS_LOWEST ||
-	    cell_at(reg, 1) % bytes != 0 || cell_at(reg, 2) < bytes)
+	    cell_at(reg, 1) % uart->length != 0 || cell_at(reg, 2) < uart->length)
 		return fail(r, node, "reg",
 			    "<0 ADDRESS SIZE>, ADDRESS a multiple of 8 << reg-shift from 0x100000, SIZE at least that");
 	uart->address = cell_at(reg, 1);
-	uart->length = bytes;
-	uart->reg_shift = (uint8_t)shift;
-	uart->reg_width = (uint8_t)width;
+	return 0;
+}
+
+/* Which function it is on the PCI bus; where that has its registers is the firmware's choice. */
+static int read_function(struct reader *r, int node, struct frontend_config *uart)
+{
+	int length;
+	const void *reg = fdt_getprop(r->fdt, node, "reg", &length);
+
+	if (read_spread(r, node, uart))
+		return -EINVAL;
+	if (!reg || length != 5 * sizeof(fdt32_t) || cell_at(reg, 0) & ~PCI_FUNCTION_BITS || cell_at(reg, 1) ||
+	    cell_at(reg, 2) || cell_at(reg, 3) || cell_at(reg, 4))
+		return fail(r, node, "reg", "<(DEVICE << 11 | FUNCTION << 8) 0 0 0 0>, a function of bus 0");
+	uart->pci = PCI_CONFIG_ENABLE | cell_at(reg, 0);
 	return 0;
 }
 
@@ -381,11 +411,19 @@ static int read_serial(struct reader *r, int node, struct frontend_config *uart)
 	static const char *const isa_names[] = {"compatible", "reg", "clock-frequency", "current-speed", NULL};
 	static const char *const soc_names[] = {"compatible",	"reg", "clock-frequency", "current-speed", "reg-shift",
 						"reg-io-width", NULL};
-	bool is_isa = fdt_parent_offset(r->fdt, node) == r->isa;
+	int bus = fdt_parent_offset(r->fdt, node), error;
 
 	memset(uart, 0, sizeof(*uart));
-	if (check_leaf(r, node, is_isa ? isa_names : soc_names) || check_compatible(r, node, UART_COMPATIBLE) ||
-	    (is_isa ? read_ports(r, node, uart) : read_registers(r, node, uart)))
+	if (check_leaf(r, node, bus == r->isa ? isa_names : soc_names) ||
+	    check_compatible(r, node, bus == r->pci ? PCI_COMPATIBLE : UART_COMPATIBLE))
+		return -EINVAL;
+	if (bus == r->isa)
+		error = read_ports(r, node, uart);
+	else if (bus == r->soc)
+		error = read_registers(r, node, uart);
+	else
+		error = read_function(r, node, uart);
+	if (error)
 		return -EINVAL;
 	if (get_u32(r, node, "clock-frequency", 1, UINT32_MAX, "one cell, Hz, not 0", UART_CLOCK_HZ, &uart->clock_hz) ||
 	    get_u32(r, node, "current-speed", 1, UINT32_MAX, "one cell, bits per second, not 0", UART_SPEED,
@@ -414,15 +452,16 @@ static bool node_is_named(struct reader *r, int node, const char *name)
 }
 
 /* A bus with nothing but serial ports on it; each address is so many cells. */
-static int parse_bus(struct reader *r, int node, uint32_t address_cells, const char *address, uint32_t size_cells)
+static int parse_bus(struct reader *r, int node, uint32_t address_cells, const char *address, uint32_t size_cells,
+		     const char *size)
 {
 	struct frontend_config uart;
 	int child;
 
 	if (!has(r, node, "#address-cells") || check_cells(r, node, "#address-cells", address_cells, address))
 		return fail(r, node, "#address-cells", address);
-	if (!has(r, node, "#size-cells") || check_cells(r, node, "#size-cells", size_cells, "<1>"))
-		return fail(r, node, "#size-cells", "<1>");
+	if (!has(r, node, "#size-cells") || check_cells(r, node, "#size-cells", size_cells, size))
+		return fail(r, node, "#size-cells", size);
 	fdt_for_each_subnode(child, r->fdt, node)
 	{
 		if (!node_is_named(r, child, "serial"))
@@ -440,7 +479,7 @@ static int parse_isa(struct reader *r, int node)
 	r->isa = node;
 	if (expect_properties(r->fdt, node, names, r->error))
 		return -EINVAL;
-	return parse_bus(r, node, ISA_ADDRESS_CELLS, "<2>: the space and the address", ISA_SIZE_CELLS);
+	return parse_bus(r, node, ISA_ADDRESS_CELLS, "<2>: the space and the address", ISA_SIZE_CELLS, "<1>");
 }
 
 static int parse_soc(struct reader *r, int node)
@@ -451,7 +490,17 @@ static int parse_soc(struct reader *r, int node)
 	r->soc = node;
 	if (expect_properties(r->fdt, node, names, r->error) || get_flag(r, node, "ranges", &ranges))
 		return -EINVAL;
-	return parse_bus(r, node, SOC_ADDRESS_CELLS, "<2>: the two halves of the address", SOC_SIZE_CELLS);
+	return parse_bus(r, node, SOC_ADDRESS_CELLS, "<2>: the two halves of the address", SOC_SIZE_CELLS, "<1>");
+}
+
+static int parse_pci(struct reader *r, int node)
+{
+	static const char *const names[] = {"#address-cells", "#size-cells", NULL};
+
+	r->pci = node;
+	if (expect_properties(r->fdt, node, names, r->error))
+		return -EINVAL;
+	return parse_bus(r, node, PCI_ADDRESS_CELLS, "<3>: as all PCI buses have it", PCI_SIZE_CELLS, "<2>");
 }
 
 static int parse_aliases(struct reader *r, int node)
@@ -488,6 +537,7 @@ static const struct node_kind node_kinds[] = {
 	{"guest", "undercroft,guest", parse_guest},
 	{"hypervisor", "undercroft,hypervisor", parse_hypervisor},
 	{"isa", NULL, parse_isa},
+	{"pci", NULL, parse_pci},
 	{"soc", "simple-bus", parse_soc},
 };
 
@@ -509,7 +559,7 @@ static int find_node(struct reader *r, const char *path)
 static int parse_role(struct reader *r, const char *property, struct frontend_config *frontend, uint8_t *named,
 		      uint8_t *enabled)
 {
-	static const char expected[] = "\"none\", or the path or alias of a serial node in /isa or /soc";
+	static const char expected[] = "\"none\", or the path or alias of a serial node in /isa, /soc or /pci";
 	const char *who;
 	int node, parent;
 
@@ -524,7 +574,7 @@ static int parse_role(struct reader *r, const char *property, struct frontend_co
 	}
 	node = who ? find_node(r, who) : -1;
 	parent = node < 0 ? -1 : fdt_parent_offset(r->fdt, node);
-	if (parent < 0 || (parent != r->isa && parent != r->soc))
+	if (parent < 0 || (parent != r->isa && parent != r->soc && parent != r->pci))
 		return fail(r, r->chosen, property, expected);
 	*enabled = 1;
 	return read_serial(r, node, frontend);
@@ -719,8 +769,14 @@ void config_defaults(struct config *config)
 int config_parse(const void *fdt, size_t length, const struct plugin_setup *const *setups, size_t count,
 		 struct config *config, struct config_error *error)
 {
-	struct reader r = {
-		.fdt = fdt, .config = config, .error = error, .aliases = -1, .chosen = -1, .isa = -1, .soc = -1};
+	struct reader r = {.fdt = fdt,
+			   .config = config,
+			   .error = error,
+			   .aliases = -1,
+			   .chosen = -1,
+			   .isa = -1,
+			   .soc = -1,
+			   .pci = -1};
 
 	config_defaults(config);
 	memset(error, 0, sizeof(*error));

@@ -12,6 +12,8 @@
 #include <undercroft/region.h>
 #include <string.h>
 
+#include "frontends/uart/uart.h"
+
 /* PC16550D, "Summary of Registers" (table II) */
 #define UART_RBR       0 /* received byte, read; DLAB = 0 */
 #define UART_THR       0 /* byte to send, write; DLAB = 0 */
@@ -179,7 +181,7 @@ static bool scratch_keeps(const struct uart *uart, uint8_t value)
 	return reg_read(uart, UART_SCR) == value;
 }
 
-static int uart_probe(struct frontend *frontend)
+static int probe_registers(struct frontend *frontend)
 {
 	struct uart *uart = to_uart(frontend);
 	uint8_t scratch, mcr, lines;
@@ -214,6 +216,21 @@ static uint8_t fifo_depth(const struct uart *uart)
 	return iir & IIR_FIFO_64 ? FIFO_DEPTH_MAX : FIFO_DEPTH;
 }
 
+static int uart_probe(struct frontend *frontend)
+{
+	uint32_t command = 0;
+	int error;
+
+	if (!frontend->config.pci)
+		return probe_registers(frontend);
+	error = uart_pci_locate(frontend, &command);
+	if (error)
+		return error;
+	error = probe_registers(frontend);
+	uart_pci_command(frontend, command);
+	return error;
+}
+
 /* Programs everything we rely on. What was in the FIFOs is lost. */
 static void program(struct uart *uart)
 {
@@ -233,12 +250,18 @@ static void program(struct uart *uart)
 static int uart_open(struct frontend *frontend)
 {
 	struct uart *uart = to_uart(frontend);
+	uint32_t command;
 	int error;
 
 	uart->divisor = divisor_for(&frontend->config);
 	if (!uart->divisor)
 		return -ENODEV;
-	error = uart_probe(frontend);
+	if (frontend->config.pci) {
+		error = uart_pci_locate(frontend, &command);
+		if (error)
+			return error;
+	}
+	error = probe_registers(frontend);
 	if (error)
 		return error;
 	program(uart);
@@ -320,8 +343,8 @@ static unsigned uart_regions(struct frontend *frontend, struct region *out, unsi
 {
 	struct uart *uart = to_uart(frontend);
 
-	if (!max)
-		return 1;
+	if (max < 1 + (frontend->config.pci ? UART_PCI_REGIONS : 0))
+		return 1 + (frontend->config.pci ? UART_PCI_REGIONS : 0);
 	make_name(uart);
 	*out = (struct region){
 		.name = uart->name,
@@ -331,7 +354,7 @@ static unsigned uart_regions(struct frontend *frontend, struct region *out, unsi
 		.length = (uint64_t)UART_REGISTERS << frontend->config.reg_shift,
 		.trap_reads = true,
 	};
-	return 1;
+	return 1 + (frontend->config.pci ? uart_pci_regions(frontend, out + 1) : 0);
 }
 
 static size_t uart_export(struct frontend *frontend, void *state, size_t size)

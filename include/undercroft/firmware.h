@@ -59,6 +59,12 @@ int firmware_find_sleep(struct firmware_memory *memory, paddr_t rsdp, struct sle
  */
 uint16_t firmware_find_smi_command(struct firmware_memory *memory, paddr_t rsdp);
 
+/*
+ * Where a PCI function (as port CF8h wants it) has its page of configuration space, by a whole MCFG of length bytes; 0:
+ * it has none.
+ */
+uint64_t mcfg_config_page(const void *table, size_t length, uint32_t function);
+
 /* Adds the sleep types that length bytes of AML name to *out. */
 void sleep_scan(const void *aml, size_t length, struct sleep_control *out);
 

@@ -17,13 +17,16 @@ struct region;
 struct frontend_config {
 	char compatible[32]; /* "ns16550a" */
 	char node[64];	     /* path of the node, for messages */
-	uint64_t address;    /* of the registers */
-	uint32_t length;     /* bytes or ports */
-	uint32_t clock_hz;   /* input clock of the baud generator */
-	uint32_t speed;	     /* bits per second */
-	uint8_t is_port;     /* 1: address is an I/O port, 0: memory */
-	uint8_t reg_shift;   /* registers are 1 << reg_shift bytes apart */
-	uint8_t reg_width;   /* bytes of an access to one: 1, 2, 4 */
+	uint32_t pci;	     /* 0, or the function, as port CF8h wants it: the address is found when it is opened */
+	uint32_t reserved2;
+	uint64_t config_page; /* where that function's configuration space lies in memory; 0: nowhere */
+	uint64_t address;     /* of the registers */
+	uint32_t length;      /* bytes or ports */
+	uint32_t clock_hz;    /* input clock of the baud generator */
+	uint32_t speed;	      /* bits per second */
+	uint8_t is_port;      /* 1: address is an I/O port, 0: memory */
+	uint8_t reg_shift;    /* registers are 1 << reg_shift bytes apart */
+	uint8_t reg_width;    /* bytes of an access to one: 1, 2, 4 */
 	uint8_t reserved;
 };
 

@@ -35,6 +35,7 @@ struct region {
 	bool trap_reads;       /* MMIO only: false leaves reads to the hardware, so that only writes cost an exit */
 	region_read_fn read;   /* NULL: all ones */
 	region_write_fn write; /* NULL: ignored */
+	void *context;	       /* the owner's, for read and write */
 	uint64_t accesses;     /* counted by core */
 	struct region *next;   /* core's list, sorted by start within a space */
 };

@@ -618,6 +618,48 @@ static void test_soc(void **state)
 	expect_bad(&f, "/soc/gpio@fe000000", "");
 }
 
+static void test_pci(void **state)
+{
+	static const char path[] = "/pci/serial@16,3";
+	static const uint32_t bad[][5] = {{0x1b300}, {0x0100b300}, {0xb310}, {0xb300, 1}, {0xb300, 0, 0, 0, 8}};
+	fdt32_t reg[5] = {cpu_to_fdt32(0xb300)};
+	struct fixture f;
+
+	(void)state;
+	begin(&f);
+	add_node(&f, "/", "pci");
+	set_u32(&f, "/pci", "#address-cells", 3);
+	set_u32(&f, "/pci", "#size-cells", 2);
+	add_node(&f, "/pci", "serial@16,3");
+	set_string(&f, path, "compatible", "pciclass,0700");
+	set(&f, path, "reg", reg, sizeof(reg));
+	set_string(&f, "/chosen", "undercroft,control", path);
+	expect_good(&f);
+	assert_int_equal(f.config.control.pci, 0x8000b300);
+	assert_string_equal(f.config.control.compatible, "ns16550a");
+	assert_int_equal(f.config.control.length, 8);
+	assert_int_equal(f.config.control.reg_width, 1);
+	assert_int_equal(f.config.log.pci, 0);
+	set_u32(&f, path, "reg-shift", 2);
+	set_u32(&f, path, "reg-io-width", 4);
+	set_u32(&f, path, "clock-frequency", 14745600);
+	expect_good(&f);
+	assert_int_equal(f.config.control.reg_shift, 2);
+	assert_int_equal(f.config.control.reg_width, 4);
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		for (unsigned j = 0; j < 5; j++)
+			reg[j] = cpu_to_fdt32(bad[i][j]);
+		set(&f, path, "reg", reg, sizeof(reg));
+		expect_bad(&f, path, "reg");
+	}
+	set(&f, path, "reg", reg, 12);
+	expect_bad(&f, path, "reg");
+	set_string(&f, path, "compatible", "ns16550a");
+	expect_bad(&f, path, "compatible");
+	set_u32(&f, "/pci", "#address-cells", 2);
+	expect_bad(&f, "/pci", "#address-cells");
+}
+
 /* Each job of a frontend takes a path or an alias, or nobody. */
 static void check_role(const char *role)
 {
@@ -773,8 +815,9 @@ static void test_unknown(void **state)
 	add_node(&f, "/", "guests");
 	parse(&f);
 	config_error_format(&f.error, text, sizeof(text));
-	assert_string_equal(text, "/guests: expected one of the nodes aliases, chosen, guest, hypervisor, isa, soc, or "
-				  "compatible = \"undercroft,plain\", \"undercroft,test\"");
+	assert_string_equal(text,
+			    "/guests: expected one of the nodes aliases, chosen, guest, hypervisor, isa, pci, soc, or "
+			    "compatible = \"undercroft,plain\", \"undercroft,test\"");
 	begin(&f);
 	set_u32(&f, "/guest", "str\x1b[2J\x80", 1);
 	expect_bad(&f, "/guest", "str?[2J?");
@@ -975,6 +1018,7 @@ int main(void)
 		cmocka_unit_test(test_not_a_tree),    cmocka_unit_test(test_truncated),
 		cmocka_unit_test(test_damaged),	      cmocka_unit_test(test_control),
 		cmocka_unit_test(test_attach),	      cmocka_unit_test(test_soc),
+		cmocka_unit_test(test_pci),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -101,6 +101,8 @@ class Bochs:
                 raise common.Failure(f"{self.name} has no --{name.replace('_', '-')}")
         if options.mem > MEM_MAX:
             raise common.Failure(f"{self.name} has at most {MEM_MAX} MiB of RAM: Bochs starts with no more")
+        if options.control and options.control[0] != "uart":
+            raise common.Failure(f"{self.name} has no {options.control[0]}")
         if len(options.disk) + bool(options.stick or options.kernel) + bool(options.cdrom) > len(SLOTS):
             raise common.Failure(f"{self.name} takes {len(SLOTS)} disks, the stick and the CD-ROM included")
 

@@ -124,7 +124,13 @@ class QemuSvm:
         if options.icount is not None:
             argv += ["-icount", f"shift={options.icount},sleep=off", "-rtc", "base=2024-01-01T00:00:00,clock=vm"]
         for name, port in (("com1", com1), ("com2", com2), ("com3", com3)):
-            argv += ["-chardev", f"{port},id={name}", "-serial", f"chardev:{name}"] if port else []
+            if not port:
+                continue
+            argv += ["-chardev", f"{port},id={name}"]
+            if name == "com3" and options.control[0] == "pci-uart":
+                argv += ["-device", "pci-serial,chardev=com3,addr=1d.0"]
+            else:
+                argv += ["-serial", f"chardev:{name}"]
         if monitor:
             # The machine stays to be looked at when the guest has powered it off.
             argv += ["-chardev", f"{monitor},id=monitor", "-mon", "chardev=monitor,mode=control", "-no-shutdown"]

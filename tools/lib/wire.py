@@ -5,6 +5,7 @@ The wire is carried by the runner instead of the emulator's own server, so that 
 may come and go, and what was said can be kept.
 """
 
+import ast
 import os
 import selectors
 import shlex
@@ -18,16 +19,22 @@ READ_SIZE = 65536
 
 
 def parse(text):
-    """uart=tcp:PORT or uart=unix:PATH, as (kind, protocol, where)."""
+    """DEVICE=tcp:PORT or DEVICE=unix:PATH, as (device, protocol, where)."""
     device, _, address = text.partition("=")
     protocol, _, where = address.partition(":")
-    if device != "uart":
-        raise ValueError(f"{device} carries no control link here; uart does")
+    if device not in ("uart", "pci-uart"):
+        raise ValueError(f"{device} carries no control link here; uart and pci-uart do")
     if protocol == "tcp" and where.isdigit() and int(where) < 0x10000:
         return device, protocol, int(where)
     if protocol == "unix" and where:
         return device, protocol, Path(where).absolute()
-    raise ValueError(f"expected uart=tcp:PORT or uart=unix:PATH, not {text}")
+    raise ValueError(f"expected {device}=tcp:PORT or {device}=unix:PATH, not {text}")
+
+
+def said(record):
+    """What the machine said on the wire, by the record of it."""
+    lines = Path(record).read_text().splitlines()
+    return b"".join(ast.literal_eval(line[2:]) for line in lines if line.startswith("<")).replace(b"\r", b"")
 
 
 class End:
