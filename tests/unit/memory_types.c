@@ -17,6 +17,7 @@
 #include <x86/msr.h>
 
 #include "tests/fakes/fake_platform.h"
+#include "tests/unit/mtrr_records.h"
 
 #define VALID 0x800ull
 #define E     0x800ull
@@ -25,169 +26,15 @@
 
 #define RANGE_MASK(size, bits) ((~((size)-1) & ((1ull << (bits)) - 1)) | VALID)
 
-/* Conventional memory WB, the VGA window UC, ROM space WP: what most firmware leaves. */
-#define FIXED_USUAL                                                                                                    \
-	{                                                                                                              \
-		0x0606060606060606, 0x0606060606060606, 0, 0x0505050505050505, 0x0505050505050505, 0x0505050505050505, \
-			0x0505050505050505, 0x0505050505050505, 0x0505050505050505, 0x0505050505050505,                \
-			0x0505050505050505                                                                             \
-	}
-
-struct spot {
-	paddr_t address;
-	enum mtrr_type type;
-};
-
-struct machine_set {
-	const char *name;
-	struct mtrr_set set;
-	struct spot spot[12]; /* ends at address 0 behind the first */
-};
-
-/* As /proc/mtrr and the kernel's log show them on machines of these kinds. */
-static const struct machine_set machines[] = {
-	{
-		/* 16 GiB, 36 bits: memory remapped above 4 GiB, 512 MiB of devices below as UC over WB */
-		.name = "desktop, 16 GiB",
-		.set = {.capability = 0xd0a,
-			.default_type = E | FE | MTRR_UC,
-			.fixed = FIXED_USUAL,
-			.base = {0 | MTRR_WB, 0x400000000 | MTRR_WB, 0xe0000000 | MTRR_UC},
-			.mask = {RANGE_MASK(GIB(16), 36), RANGE_MASK(MIB(512), 36), RANGE_MASK(MIB(512), 36)},
-			.physical_bits = 36},
-		.spot = {{0x1000, MTRR_WB},
-			 {0xa0000, MTRR_UC},
-			 {0xfffff, MTRR_WP},
-			 {MIB(1), MTRR_WB},
-			 {0xdfffffff, MTRR_WB},
-			 {0xe0000000, MTRR_UC},
-			 {0xfee00000, MTRR_UC},
-			 {GIB(4), MTRR_WB},
-			 {GIB(16) + MIB(512) - 1, MTRR_WB},
-			 {GIB(16) + MIB(512), MTRR_UC}},
-	},
-	{
-		/* 4 GiB less what the graphics took, which is cut out as UC below and above 4 GiB; its aperture is WC
-		 */
-		.name = "laptop, stolen graphics memory",
-		.set = {.capability = 0x508,
-			.default_type = E | FE | MTRR_UC,
-			.fixed = FIXED_USUAL,
-			.base = {0x13c000000 | MTRR_UC, 0xbe000000 | MTRR_UC, 0 | MTRR_WB, 0x80000000 | MTRR_WB,
-				 0x100000000 | MTRR_WB, 0xd0000000 | MTRR_WC},
-			.mask = {RANGE_MASK(MIB(64), 36), RANGE_MASK(MIB(32), 36), RANGE_MASK(GIB(2), 36),
-				 RANGE_MASK(GIB(1), 36), RANGE_MASK(GIB(1), 36), RANGE_MASK(MIB(256), 36)},
-			.physical_bits = 36},
-		.spot = {{0xbdffffff, MTRR_WB},
-			 {0xbe000000, MTRR_UC},
-			 {0xc0000000, MTRR_UC},
-			 {0xd0000000, MTRR_WC},
-			 {0xdfffffff, MTRR_WC},
-			 {0xe0000000, MTRR_UC},
-			 {0x13bffffff, MTRR_WB},
-			 {0x13c000000, MTRR_UC}},
-	},
-	{
-		/* 1.5 TiB, 46 bits: everything WB but two holes, one of them for 64-bit BARs at the top */
-		.name = "server, 1.5 TiB",
-		.set = {.capability = 0xd0a,
-			.default_type = E | FE | MTRR_WB,
-			.fixed = FIXED_USUAL,
-			.base = {0x80000000 | MTRR_UC, 0x200000000000 | MTRR_UC},
-			.mask = {RANGE_MASK(GIB(2), 46), RANGE_MASK(0x200000000000ull, 46)},
-			.physical_bits = 46},
-		.spot = {{0x7fffffff, MTRR_WB},
-			 {0x80000000, MTRR_UC},
-			 {0xffffffff, MTRR_UC},
-			 {GIB(4), MTRR_WB},
-			 {GIB(1536), MTRR_WB},
-			 {0x1fffffffffff, MTRR_WB},
-			 {0x200000000000, MTRR_UC},
-			 {0x3fffffffffff, MTRR_UC}},
-	},
-	{
-		/* what SeaBIOS does on QEMU's PC with 512 MiB: default WB, PCI space from e0000000 UC, 40 bits */
-		.name = "QEMU with SeaBIOS",
-		.set = {.capability = 0x508,
-			.default_type = E | FE | MTRR_WB,
-			.fixed = FIXED_USUAL,
-			.base = {0xe0000000 | MTRR_UC},
-			.mask = {RANGE_MASK(MIB(512), 40)},
-			.physical_bits = 40},
-		.spot = {{0x9ffff, MTRR_WB},
-			 {0xb8000, MTRR_UC},
-			 {0xc0000, MTRR_WP},
-			 {0xdfffffff, MTRR_WB},
-			 {0xe0000000, MTRR_UC},
-			 {0xffffffff, MTRR_UC},
-			 {GIB(4), MTRR_WB},
-			 {GIB(1024) - 1, MTRR_WB}},
-	},
-	{
-		/* Bochs' own BIOS: the same hole; option ROM space is UC */
-		.name = "Bochs",
-		.set = {.capability = 0x508,
-			.default_type = E | FE | MTRR_WB,
-			.fixed = {0x0606060606060606, 0x0606060606060606},
-			.base = {0xe0000000 | MTRR_UC},
-			.mask = {RANGE_MASK(MIB(512), 40)},
-			.physical_bits = 40},
-		.spot = {{0x7ffff, MTRR_WB}, {0x80000, MTRR_WB}, {0xc0000, MTRR_UC}, {0x100000, MTRR_WB}},
-	},
-	{
-		/* 384 MiB of around 2000: default UC, memory in two WB pieces, an AGP card's frame buffer WC */
-		.name = "old PC, 384 MiB",
-		.set = {.capability = 0x508,
-			.default_type = E | FE | MTRR_UC,
-			.fixed = FIXED_USUAL,
-			.base = {0 | MTRR_WB, 0x10000000 | MTRR_WB, 0xe8000000 | MTRR_WC},
-			.mask = {RANGE_MASK(MIB(256), 36), RANGE_MASK(MIB(128), 36), RANGE_MASK(MIB(32), 36)},
-			.physical_bits = 36},
-		.spot = {{MIB(256), MTRR_WB},
-			 {MIB(384) - 1, MTRR_WB},
-			 {MIB(384), MTRR_UC},
-			 {0xe8000000, MTRR_WC},
-			 {0xea000000, MTRR_UC}},
-	},
-	{
-		/* AMD, 64 GiB: nothing says WB above 4 GiB but TOP_MEM2 */
-		.name = "AMD with TOP_MEM2, 64 GiB",
-		.set = {.capability = 0x508,
-			.default_type = E | FE | MTRR_UC,
-			.fixed = {0x1e1e1e1e1e1e1e1e, 0x1e1e1e1e1e1e1e1e, 0, 0x1515151515151515, 0, 0, 0,
-				  0x1515151515151515, 0x1515151515151515, 0x1515151515151515, 0x1515151515151515},
-			.base = {0 | MTRR_WB, 0x80000000 | MTRR_WB, 0xc0000000 | MTRR_WB, 0xcc000000 | MTRR_UC},
-			.mask = {RANGE_MASK(GIB(2), 48), RANGE_MASK(GIB(1), 48), RANGE_MASK(MIB(256), 48),
-				 RANGE_MASK(MIB(64), 48)},
-			.top_mem2 = 0x102f000000,
-			.physical_bits = 48},
-		.spot = {{0x1000, MTRR_WB},
-			 {0xc0000, MTRR_WP},
-			 {0xc8000, MTRR_UC},
-			 {0xcbffffff, MTRR_WB},
-			 {0xcc000000, MTRR_UC},
-			 {0xd0000000, MTRR_UC},
-			 {0xffffffff, MTRR_UC},
-			 {GIB(4), MTRR_WB},
-			 {0x102effffff, MTRR_WB},
-			 {0x102f000000, MTRR_UC}},
-	},
-	{
-		/* what a kernel makes of the desktop's while it changes them */
-		.name = "disabled",
-		.set = {.capability = 0xd0a,
-			.default_type = FE | MTRR_WB,
-			.fixed = FIXED_USUAL,
-			.base = {0 | MTRR_WB},
-			.mask = {RANGE_MASK(GIB(16), 36)},
-			.physical_bits = 36},
-		.spot = {{0x1000, MTRR_UC}, {GIB(1), MTRR_UC}, {GIB(64) - 1, MTRR_UC}},
-	},
-	{
-		.name = "no MTRRs",
-		.set = {.physical_bits = 36},
-		.spot = {{0x1000, MTRR_UC}, {GIB(4), MTRR_UC}},
-	},
+/* The rules are tried on this one: 16 GiB, 36 bits, 512 MiB of devices below 4 GiB as UC over WB. */
+static const struct mtrr_set desktop = {
+	.capability = 0xd0a,
+	.default_type = E | FE | MTRR_UC,
+	.fixed = {0x0606060606060606, 0x0606060606060606, 0, 0x0505050505050505, 0x0505050505050505, 0x0505050505050505,
+		  0x0505050505050505, 0x0505050505050505, 0x0505050505050505, 0x0505050505050505, 0x0505050505050505},
+	.base = {0 | MTRR_WB, 0x400000000 | MTRR_WB, 0xe0000000 | MTRR_UC},
+	.mask = {RANGE_MASK(GIB(16), 36), RANGE_MASK(MIB(512), 36), RANGE_MASK(MIB(512), 36)},
+	.physical_bits = 36,
 };
 
 /* --- the reference ------------------------------------------------------------------------------------------------ */
@@ -286,68 +133,50 @@ static uint64_t next_random(void)
 
 /* --- recorded machines -------------------------------------------------------------------------------------------- */
 
-static void test_machines(void **state)
+static void expect_record(const struct mtrr_record *record, int count)
+{
+	uint64_t covered = MIB(1);
+
+	for (int i = 0; i < count; i++) {
+		const struct memory_type_range *range = &ranges[i];
+
+		if (i == ARRAY_SIZE(record->range) || range->end != record->range[i].end ||
+		    range->type != record->range[i].type || range->undefined)
+			fail_msg("%s: range %d is [%llx, %llx), type %u", record->name, i,
+				 (unsigned long long)range->start, (unsigned long long)range->end, range->type);
+		if (range->type == MTRR_WB && range->end > MIB(1))
+			covered += range->end - (range->start < MIB(1) ? MIB(1) : range->start);
+	}
+	if (record->covered_mib != 0 && covered != MIB((uint64_t)record->covered_mib))
+		fail_msg("%s: %llu MiB", record->name, (unsigned long long)(covered / MIB(1)));
+}
+
+static void test_records(void **state)
 {
 	(void)state;
-	for (unsigned m = 0; m < ARRAY_SIZE(machines); m++) {
-		const struct mtrr_set *set = &machines[m].set;
+	for (unsigned r = 0; r < mtrr_record_count; r++) {
+		const struct mtrr_record *record = &mtrr_records[r];
+		const struct mtrr_set *set = &record->set;
 		paddr_t limit = 1ull << set->physical_bits;
 		int count = memory_types_resolve(set, ranges, MEMORY_TYPE_RANGE_MAX);
 
 		expect_list(set, ranges, count);
-		for (unsigned i = 0; i < ARRAY_SIZE(machines[m].spot); i++) {
-			const struct spot *spot = &machines[m].spot[i];
-
-			if (i > 0 && spot->address == 0)
-				break;
-			if (memory_type_of(set, spot->address) != spot->type)
-				fail_msg("%s: %llx", machines[m].name, (unsigned long long)spot->address);
-		}
-		for (int i = 0; i < count; i++) {
-			assert_false(ranges[i].undefined);
-			expect_page(machines[m].name, set, ranges, count, ranges[i].start);
-			expect_page(machines[m].name, set, ranges, count, ranges[i].end - 1);
-		}
+		expect_record(record, count);
 		/* all of the first 4 MiB, and around each place where anything could change */
 		for (paddr_t at = 0; at < MIB(4); at += PAGE_SIZE)
-			expect_page(machines[m].name, set, ranges, count, at);
+			expect_page(record->name, set, ranges, count, at);
 		for (unsigned bit = PAGE_SHIFT; bit < set->physical_bits; bit++) {
-			for (unsigned i = 0; i < 8; i++) {
+			for (unsigned i = 0; i < 10; i++) {
 				paddr_t at = (set->base[i] + (1ull << bit)) & (limit - 1);
 
-				expect_page(machines[m].name, set, ranges, count, at);
-				expect_page(machines[m].name, set, ranges, count, (at - PAGE_SIZE) & (limit - 1));
+				expect_page(record->name, set, ranges, count, at);
+				expect_page(record->name, set, ranges, count, (at - PAGE_SIZE) & (limit - 1));
 			}
 		}
-		random_state = m;
+		random_state = r;
 		for (unsigned i = 0; i < 20000; i++)
-			expect_page(machines[m].name, set, ranges, count, next_random() * PAGE_SIZE & (limit - 1));
+			expect_page(record->name, set, ranges, count, next_random() * PAGE_SIZE & (limit - 1));
 	}
-}
-
-static void test_machine_lists(void **state)
-{
-	static const struct memory_type_range desktop[] = {
-		{0, 0xa0000, MTRR_WB, false},
-		{0xa0000, 0xc0000, MTRR_UC, false},
-		{0xc0000, MIB(1), MTRR_WP, false},
-		{MIB(1), 0xe0000000, MTRR_WB, false},
-		{0xe0000000, GIB(4), MTRR_UC, false},
-		{GIB(4), GIB(16) + MIB(512), MTRR_WB, false},
-		{GIB(16) + MIB(512), GIB(64), MTRR_UC, false},
-	};
-	int count = memory_types_resolve(&machines[0].set, ranges, MEMORY_TYPE_RANGE_MAX);
-
-	(void)state;
-	assert_int_equal(count, ARRAY_SIZE(desktop));
-	for (unsigned i = 0; i < ARRAY_SIZE(desktop); i++) {
-		assert_true(ranges[i].start == desktop[i].start);
-		assert_true(ranges[i].end == desktop[i].end);
-		assert_int_equal(ranges[i].type, desktop[i].type);
-	}
-	assert_int_equal(memory_types_resolve(&machines[0].set, ranges, 7), 7);
-	assert_int_equal(memory_types_resolve(&machines[0].set, ranges, 6), -E2BIG);
-	assert_int_equal(memory_types_resolve(&machines[0].set, ranges, 0), -E2BIG);
 }
 
 /* --- rules -------------------------------------------------------------------------------------------------------- */
@@ -405,9 +234,14 @@ static void test_overlap_table(void **state)
 
 static void test_enables(void **state)
 {
-	struct mtrr_set set = machines[0].set;
+	struct mtrr_set set = desktop;
 
 	(void)state;
+	/* AMD: bits 3 and 4 of a fixed range are not the type's */
+	set.fixed[0] = 0x1e1e1e1e1e1e1e1e;
+	set.fixed[3] = 0x1515151515151515;
+	assert_int_equal(memory_type_of(&set, 0x1000), MTRR_WB);
+	assert_int_equal(memory_type_of(&set, 0xc0000), MTRR_WP);
 	/* fixed ranges off, by either bit: variable ranges rule below 1 MiB, too */
 	set.default_type = E | MTRR_UC;
 	assert_int_equal(memory_type_of(&set, 0xa0000), MTRR_WB);
@@ -420,7 +254,7 @@ static void test_enables(void **state)
 	set.mask[0] &= ~VALID;
 	assert_int_equal(memory_type_of(&set, 0xe0000000), MTRR_UC);
 	/* reserved bits above the CPU's width do not make a range miss */
-	set = machines[0].set;
+	set = desktop;
 	set.mask[0] |= 0xfffull << 40;
 	set.base[1] |= 1ull << 45;
 	set.mask[1] |= 1ull << 45;
@@ -430,6 +264,25 @@ static void test_enables(void **state)
 	/* the system management ranges have registers of their own: the capability alone changes nothing */
 	set.capability |= 0x800;
 	assert_int_equal(memory_type_of(&set, MIB(16)), MTRR_WB);
+	/* all off, and no MTRRs at all: one range, UC */
+	set.default_type = FE | MTRR_WB;
+	assert_int_equal(memory_type_of(&set, 0x1000), MTRR_UC);
+	assert_int_equal(memory_types_resolve(&set, ranges, 1), 1);
+	assert_int_equal(ranges[0].type, MTRR_UC);
+	assert_true(ranges[0].end == GIB(64));
+	set = (struct mtrr_set){.physical_bits = 36};
+	assert_int_equal(memory_type_of(&set, GIB(4)), MTRR_UC);
+	assert_int_equal(memory_types_resolve(&set, ranges, 1), 1);
+	assert_int_equal(ranges[0].type, MTRR_UC);
+}
+
+/* More ranges than there is room for. */
+static void test_room(void **state)
+{
+	(void)state;
+	assert_int_equal(memory_types_resolve(&desktop, ranges, 7), 7);
+	assert_int_equal(memory_types_resolve(&desktop, ranges, 6), -E2BIG);
+	assert_int_equal(memory_types_resolve(&desktop, ranges, 0), -E2BIG);
 }
 
 /* Masks with holes: pages alternate. */
@@ -535,7 +388,7 @@ static void test_uniform(void **state)
 	/* nothing known: all is UC */
 	assert_true(memory_types_uniform(&types, GIB(1), GIB(1), &type));
 	assert_int_equal(type, MTRR_UC);
-	types.count = (unsigned)memory_types_resolve(&machines[0].set, types.range, MEMORY_TYPE_RANGE_MAX);
+	types.count = (unsigned)memory_types_resolve(&desktop, types.range, MEMORY_TYPE_RANGE_MAX);
 	assert_false(memory_types_uniform(&types, 0, MIB(2), &type));
 	assert_true(memory_types_uniform(&types, MIB(2), MIB(2), &type));
 	assert_int_equal(type, MTRR_WB);
@@ -628,7 +481,7 @@ static void test_read(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_machines),    cmocka_unit_test(test_machine_lists),
+		cmocka_unit_test(test_records),	    cmocka_unit_test(test_room),
 		cmocka_unit_test(test_overlaps),    cmocka_unit_test(test_overlap_table),
 		cmocka_unit_test(test_enables),	    cmocka_unit_test(test_masks_with_holes),
 		cmocka_unit_test(test_random_sets), cmocka_unit_test(test_most_ranges),
