@@ -366,6 +366,12 @@ bool frame_is_settled(const struct frame *frame)
 	return frame_has_left(frame) && frame->unacknowledged == frame->end && !frame->code;
 }
 
+bool frame_is_expected(const struct frame *frame)
+{
+	return frame->code || frame->repeat_due ||
+	       (frame->repeat_us && frame->now_us - frame->repeat_us < frame->retry_us);
+}
+
 bool frame_is_over(const struct frame *frame)
 {
 	return frame->over || frame->silence_us >= FRAME_LOST_US;

@@ -101,6 +101,9 @@ bool frame_has_left(const struct frame *frame);
 /* Is everything acknowledged, and nothing half received? */
 bool frame_is_settled(const struct frame *frame);
 
+/* Has a frame only begun to arrive, or is one to be repeated that we asked for? Then more is to come very soon. */
+bool frame_is_expected(const struct frame *frame);
+
 /* Has the other end gone: said bye, or not been heard for FRAME_LOST_US? */
 bool frame_is_over(const struct frame *frame);
 

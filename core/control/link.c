@@ -126,6 +126,7 @@ static size_t pump(struct link *link)
 		got = frontend->ops->read(frontend, piece, sizeof(piece));
 		if (!got)
 			break;
+		link->heard_us = now_us(link);
 		take_in_frames(link, piece, got);
 	}
 	while (link->framed && sent < PUMP_BYTES && (length = frame_output(&link->frame, &bytes, now_us(link))) != 0) {
@@ -141,6 +142,22 @@ static size_t pump(struct link *link)
 		become_plain(link);
 	}
 	return sent;
+}
+
+/* Stays while a frame comes that the device could not keep for us. */
+static void linger(struct link *link)
+{
+	uint64_t start_us = now_us(link), now = start_us;
+
+	if (start_us < link->away_us)
+		return;
+	link->heard_us = start_us;
+	while (link->framed && frame_is_expected(&link->frame) && now - link->heard_us < LINK_GAP_US &&
+	       now - start_us < LINK_LINGER_US) {
+		(void)pump(link);
+		now = now_us(link);
+	}
+	link->away_us = now + LINK_AWAY * (now - start_us);
 }
 
 /* Until everything is on the line or the device is stuck. */
@@ -265,10 +282,12 @@ int link_flush(struct link *link)
 
 void link_poll(struct link *link)
 {
-	if (link->framed)
+	if (link->framed) {
 		(void)pump(link);
-	else if (!look_after(link))
+		linger(link);
+	} else if (!look_after(link)) {
 		take_in(link);
+	}
 }
 
 bool link_is_busy(const struct link *link)

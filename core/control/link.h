@@ -23,6 +23,14 @@ enum link_channel { LINK_RSP, LINK_LOG, LINK_BULK, LINK_CHANNELS };
 /* Framed: an RSP packet on the bare line is a new, plain client if the old one was not heard for so long. */
 #define LINK_PLAIN_US 2500000u
 
+/*
+ * Framed: link_poll() stays for a frame that has only begun to arrive, since the device has no memory for the rest of
+ * it: so long if nothing comes, so long in all, and not again for LINK_AWAY times what it took.
+ */
+#define LINK_GAP_US    20000u
+#define LINK_LINGER_US 60000u
+#define LINK_AWAY      9u
+
 /* Framed: how long a write waits for the client to take anything. */
 #define LINK_WRITE_US 1000000u
 
@@ -35,6 +43,8 @@ struct link {
 	uint8_t packet;		      /* framed: how much of an RSP packet lies there, enum packet */
 	uint8_t sum;		      /* of its bytes */
 	uint64_t checked_us;
+	uint64_t away_us;  /* framed: link_poll() does not stay before that */
+	uint64_t heard_us; /* framed: when something last arrived */
 	struct frame frame;
 };
 
@@ -60,7 +70,7 @@ int link_flush(struct link *link);
 
 /*
  * Moves what has arrived from the device to where link_read() finds it; framed also what is due to the client: to be
- * called now and then. Also looks after a device that was reset.
+ * called now and then. Also looks after a device that was reset. May stay for LINK_LINGER_US, see there.
  */
 void link_poll(struct link *link);
 

@@ -42,8 +42,9 @@ static size_t mailbox_read(struct frontend *frontend, void *buffer, size_t lengt
 	struct fake_frontend *fake = to_fake(frontend);
 	size_t count = fake->in_count - fake->in_read;
 
-	if (fake->gone || fake->was_reset)
+	if (fake->gone || fake->was_reset || !count || now_us(frontend) < fake->next_us)
 		return 0;
+	fake->next_us = now_us(frontend) + fake->pace_us;
 	if (count > length)
 		count = length;
 	if (count > FAKE_PACKET)

@@ -17,6 +17,8 @@ struct fake_frontend {
 	struct frontend frontend; /* first */
 	uint64_t busy_us;	  /* how long a packet takes; 0: none at all */
 	uint64_t idle_at_us;	  /* the last one has left */
+	uint64_t pace_us;	  /* a packet of the peer's comes every so often */
+	uint64_t next_us;	  /* the next one */
 	bool stuck;		  /* takes nothing */
 	bool gone;		  /* there is no device */
 	bool was_reset;		  /* by somebody else: takes and gives nothing until it is recovered */

@@ -425,6 +425,62 @@ static void test_framed_client_keeps_the_line(void **state)
 	free(client);
 }
 
+/* A device of 8 bytes, looked at seldom: a frame that has begun is waited for. */
+static void test_framed_stays_for_a_frame(void **state)
+{
+	struct bench *bench = *state;
+	struct client *client = client_make(bench);
+	char got[64];
+	uint64_t start;
+
+	for (unsigned i = 0; i < 10; i++) {
+		client_turn(bench, client);
+		wait_for(bench, 10000);
+	}
+	assert_int_equal(frame_write(&client->frame, LINK_RSP, "$qSupported:multiprocess+;swbreak+#1b", 37), 37);
+	client_turn(bench, client);
+	bench->mailbox.pace_us = 700;
+	start = bench->platform.clock_us;
+	link_poll(&bench->link);
+	assert_in_range(bench->platform.clock_us - start, 3000, 6000);
+	assert_int_equal(link_read(&bench->link, LINK_RSP, got, sizeof(got)), 37);
+	/* nothing is expected: nothing is waited for */
+	wait_for(bench, 100000);
+	start = bench->platform.clock_us;
+	link_poll(&bench->link);
+	assert_true(bench->platform.clock_us - start < 100);
+	free(client);
+}
+
+/* Noise keeps nobody from running. */
+static void test_framed_noise_costs_a_tenth(void **state)
+{
+	static const char *const noise[] = {"noise without an end", "noise\0with\0an\0end\0"};
+	struct bench *bench = *state;
+
+	for (unsigned kind = 0; kind < 2; kind++) {
+		uint64_t spent = 0, start = bench->platform.clock_us, end = start + 2000000;
+
+		link_frame(&bench->link);
+		bench->mailbox.pace_us = 500;
+		while (bench->platform.clock_us < end) {
+			uint64_t before;
+
+			bench->platform.clock_us += 5000;
+			bench->mailbox.in_count = bench->mailbox.in_read = 0;
+			bench->mailbox.out_count = 0;
+			for (unsigned i = 0; i < 20; i++)
+				fake_frontend_say(&bench->mailbox, noise[kind], 18);
+			before = bench->platform.clock_us;
+			link_poll(&bench->link);
+			spent += bench->platform.clock_us - before;
+			assert_true(bench->platform.clock_us - before <= LINK_LINGER_US + 1000);
+		}
+		assert_true(spent < (bench->platform.clock_us - start) / 7);
+		assert_true(spent > 1000);
+	}
+}
+
 /* What the client sends right behind its request. */
 static void test_frames_behind_the_request(void **state)
 {
@@ -464,6 +520,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_plain_client_takes_over, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_framed_client_keeps_the_line, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_frames_behind_the_request, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_framed_stays_for_a_frame, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_framed_noise_costs_a_tenth, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
