@@ -98,6 +98,7 @@ static __attribute__((noinline)) enum verdict filter(struct vcpu *vcpu, uint32_t
 	case CPUID_STRUCTURED:
 		if (subleaf != 0)
 			break;
+		gpr[GPR_RBX] &= ~(uint64_t)CPUID_7_EBX_TRACE;
 		gpr[GPR_RCX] &= ~(uint64_t)CPUID_7_ECX_OSPKE;
 		return features_of_cr4(vcpu, leaf, CR4_PKE, CPUID_7_ECX_OSPKE);
 	case CPUID_EXT_FEATURES:
@@ -107,6 +108,7 @@ static __attribute__((noinline)) enum verdict filter(struct vcpu *vcpu, uint32_t
 			gpr[GPR_RDX] &= ~(uint64_t)CPUID_EXT_EDX_SYSCALL;
 		break;
 	case CPUID_SVM:
+	case CPUID_TRACE:      /* its output goes to physical addresses, whatever our tables say */
 	case CPUID_ENCRYPTION: /* the guest's tables cannot ask for it below ours, and encrypted guests need SVM */
 		gpr[GPR_RAX] = gpr[GPR_RBX] = gpr[GPR_RCX] = gpr[GPR_RDX] = 0;
 		break;
@@ -120,9 +122,9 @@ static __attribute__((noinline)) enum verdict filter(struct vcpu *vcpu, uint32_t
 #define FILTERED(leaf) (1ull << ((leaf)&63u))
 #define FILTERED_ANY                                                                                                  \
 	(FILTERED(CPUID_FEATURES) | FILTERED(CPUID_CACHE) | FILTERED(CPUID_STRUCTURED) | FILTERED(CPUID_TOPOLOGY) |   \
-	 FILTERED(CPUID_XSAVE) | FILTERED(CPUID_TOPOLOGY_V2) | FILTERED(CPUID_EXT_FEATURES) | FILTERED(CPUID_SIZES) | \
-	 FILTERED(CPUID_SVM) | FILTERED(CPUID_CACHE_AMD) | FILTERED(CPUID_NODE_AMD) | FILTERED(CPUID_ENCRYPTION) |    \
-	 FILTERED(CPUID_TOPOLOGY_AMD))
+	 FILTERED(CPUID_XSAVE) | FILTERED(CPUID_TRACE) | FILTERED(CPUID_TOPOLOGY_V2) | FILTERED(CPUID_EXT_FEATURES) | \
+	 FILTERED(CPUID_SIZES) | FILTERED(CPUID_SVM) | FILTERED(CPUID_CACHE_AMD) | FILTERED(CPUID_NODE_AMD) |         \
+	 FILTERED(CPUID_ENCRYPTION) | FILTERED(CPUID_TOPOLOGY_AMD))
 
 static inline bool is_filtered(uint32_t leaf)
 {

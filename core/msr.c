@@ -86,6 +86,7 @@ bool msr_guest_read(struct vcpu *vcpu, uint32_t index, uint64_t *value)
 	case MSR_PAT:
 		*value = vcpu->backend->reg_get(vcpu, REG_PAT);
 		return true;
+	case MSR_RTIT_CTL:
 	case MSR_VM_CR:
 	case MSR_VM_HSAVE_PA:
 	case MSR_SVM_KEY:
@@ -107,6 +108,7 @@ bool msr_guest_write(struct vcpu *vcpu, uint32_t index, uint64_t value)
 	case MSR_PAT:
 		return pat_write(vcpu, value);
 	case MSR_FEATURE_CONTROL:
+	case MSR_RTIT_CTL:
 	case MSR_VM_CR:
 	case MSR_VM_HSAVE_PA:
 	case MSR_SVM_KEY:

@@ -267,6 +267,8 @@ static void intercepts_arm(struct vcpu *vcpu)
 		enum intercept_kind kind;
 		uint32_t msr;
 	} always[] = {
+		{INTERCEPT_MSR_READ, MSR_RTIT_CTL},
+		{INTERCEPT_MSR_WRITE, MSR_RTIT_CTL},
 		{INTERCEPT_MSR_READ, MSR_VM_CR},
 		{INTERCEPT_MSR_WRITE, MSR_VM_CR},
 		{INTERCEPT_MSR_READ, MSR_VM_HSAVE_PA},

@@ -11,6 +11,7 @@
 #define CPUID_STRUCTURED   0x00000007u
 #define CPUID_TOPOLOGY	   0x0000000bu
 #define CPUID_XSAVE	   0x0000000du
+#define CPUID_TRACE	   0x00000014u
 #define CPUID_TOPOLOGY_V2  0x0000001fu
 #define CPUID_HYPERVISOR   0x40000000u
 #define CPUID_EXT_MAX	   0x80000000u
@@ -33,6 +34,7 @@
 #define CPUID_1_EDX_PAT	       (1u << 16)
 #define CPUID_1_EDX_HTT	       (1u << 28)
 #define CPUID_7_EBX_INVPCID    (1u << 10)
+#define CPUID_7_EBX_TRACE      (1u << 25)
 #define CPUID_7_ECX_OSPKE      (1u << 4)
 #define CPUID_7_ECX_WAITPKG    (1u << 5)
 #define CPUID_7_ECX_RDPID      (1u << 22)

@@ -31,6 +31,7 @@
 #define MSR_VMX_TRUE_EXIT    0x0000048fu
 #define MSR_VMX_TRUE_ENTRY   0x00000490u
 #define MSR_VMX_LAST	     0x00000493u
+#define MSR_RTIT_CTL	     0x00000570u
 #define MSR_X2APIC_ICR	     0x00000830u
 #define MSR_EFER	     0xc0000080u
 #define MSR_STAR	     0xc0000081u

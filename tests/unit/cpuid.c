@@ -128,7 +128,10 @@ static void test_ospke_is_the_guests(void **state)
 	struct cpuid_regs none = {0, 0, 0, 0};
 
 	(void)state;
-	check_cleared(CPUID_STRUCTURED, 0, 0, 0, 1u << 4, 0);
+	/* and processor trace */
+	check_cleared(CPUID_STRUCTURED, 0, 0, 1u << 25, 1u << 4, 0);
+	check_cleared(0x14, 0, ~0u, ~0u, ~0u, ~0u);
+	check_cleared(0x14, 1, ~0u, ~0u, ~0u, ~0u);
 	fake->reg[REG_CR4] = CR4_PKE;
 	assert_int_equal(filtered(CPUID_STRUCTURED, 0, none).ecx, 1u << 4);
 	assert_int_equal(filtered(CPUID_FEATURES, 0, none).ecx, 0);
@@ -169,7 +172,7 @@ static void test_instructions_hidden(void **state)
 	spine.fake.vm.cpuid_hidden_count = ARRAY_SIZE(hidden);
 	check_cleared(CPUID_EXT_FEATURES, 0, 0, 0, 1u << 2 | 1u << 12, 1u << 27);
 	check_cleared(CPUID_EXT_FEATURES, 77, 0, 0, 1u << 2 | 1u << 12, 1u << 27);
-	check_cleared(CPUID_STRUCTURED, 0, 0, 1u << 10, 1u << 4 | 1u << 5 | 1u << 22, 0);
+	check_cleared(CPUID_STRUCTURED, 0, 0, 1u << 10 | 1u << 25, 1u << 4 | 1u << 5 | 1u << 22, 0);
 	check_cleared(CPUID_STRUCTURED, 1, 0, 0, 0, 0);
 	check_cleared(CPUID_XSAVE, 0, 0, 0, 0, 0);
 	check_cleared(CPUID_XSAVE, 1, 1u << 3, 0, 0, 0);

@@ -110,7 +110,7 @@ static void test_unknown(void **state)
 
 static void test_extension_registers(void **state)
 {
-	static const uint32_t index[] = {MSR_VM_CR, MSR_VM_HSAVE_PA, MSR_SVM_KEY};
+	static const uint32_t index[] = {MSR_VM_CR, MSR_VM_HSAVE_PA, MSR_SVM_KEY, MSR_RTIT_CTL};
 	uint64_t value;
 
 	(void)state;
