@@ -112,13 +112,16 @@ void event_queue_gp(struct vcpu *vcpu)
 	event_queue_exception(vcpu, VECTOR_GP, true, 0, 0);
 }
 
-void event_queue_step_trap(struct vcpu *vcpu)
+void event_queue_debug_trap(struct vcpu *vcpu, uint64_t why)
 {
 	const struct backend_ops *backend = vcpu->backend;
 
-	/* What the CPU does before it raises #DB, and does not do for an injected one. APM vol. 2, "DR6" (13.1.1.3),
-	 * "DR7" (13.1.1.4) */
-	backend->reg_set(vcpu, REG_DR6, backend->reg_get(vcpu, REG_DR6) | DR6_BS);
+	/*
+	 * What the CPU does before it raises #DB, and does not do for an injected one. B0 to B3 are this trap's alone,
+	 * the other bits stay. APM vol. 2, "DR6" (13.1.1.3), "DR7" (13.1.1.4); SDM vol. 3, "Debug Status Register
+	 * (DR6)" (17.2.3)
+	 */
+	backend->reg_set(vcpu, REG_DR6, (backend->reg_get(vcpu, REG_DR6) & ~(uint64_t)DR6_B) | why);
 	backend->reg_set(vcpu, REG_DR7, backend->reg_get(vcpu, REG_DR7) & ~(uint64_t)DR7_GD);
 	event_queue_exception(vcpu, VECTOR_DB, false, 0, 0);
 }

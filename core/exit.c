@@ -9,7 +9,9 @@
 #include <undercroft/platform.h>
 #include <undercroft/vcpu.h>
 #include <x86/cr.h>
+#include <x86/dr.h>
 
+#include "core/breakpoint.h"
 #include "core/exit.h"
 
 static const char *const exit_names[EXIT_KIND_COUNT] = {
@@ -168,7 +170,8 @@ int vcpu_work(struct vcpu *vcpu)
 		if (vcpu->single.active)
 			instruction_end(vcpu, true);
 		else
-			event_queue_step_trap(vcpu);
+			event_queue_debug_trap(vcpu,
+					       breakpoint_hits(vcpu) | (vcpu->rflags & X86_FLAGS_TF ? DR6_BS : 0));
 	}
 	/* an access that is stepped is one with its instruction */
 	if (vcpu->work & WORK_STOP && !vcpu->step.active && !(vcpu->work & WORK_LEAVE))

@@ -8,6 +8,7 @@
 #include <x86/cr.h>
 #include <x86/flags.h>
 
+#include "core/breakpoint.h"
 #include "core/exit.h"
 
 /* How a string instruction addresses memory. */
@@ -112,13 +113,16 @@ static enum verdict io_string(struct vcpu *vcpu)
 		region_port_write(vcpu, port, size, value);
 	}
 
+	breakpoint_port(vcpu, port, size);
+	breakpoint_data(vcpu, linear, size, in);
 	register_merge(index, vcpu->rflags & X86_FLAGS_DF ? *index - size : *index + size, operand.address_size);
 	if (insn.flags & INSN_REP) {
 		register_merge(count, *count - 1, operand.address_size);
 		if (*count & mask) {
-			/* each element of a repeated string instruction is a place for traps */
+			/* behind each element of a repeated string instruction there may be traps and interrupts */
 			if (vcpu->rflags & X86_FLAGS_TF)
 				vcpu->work |= WORK_TRAP;
+			vcpu->backend->reg_set(vcpu, REG_INTERRUPT_SHADOW, 0);
 			return VERDICT_RESUME;
 		}
 	}
@@ -129,23 +133,28 @@ out_fault:
 	return VERDICT_RESUME;
 }
 
-enum verdict exit_io(struct vcpu *vcpu)
+static void io_register(struct vcpu *vcpu)
 {
-	unsigned size;
+	unsigned size = vcpu->detail.io.size;
 	uint64_t *rax = &vcpu->gpr[GPR_RAX], value;
 
-	vcpu->backend->decode_detail(vcpu);
-	if (vcpu->detail.io.string)
-		return io_string(vcpu);
-	size = vcpu->detail.io.size;
 	if (!vcpu->detail.io.in) {
 		region_port_write(vcpu, vcpu->detail.io.port, size, *rax & address_mask(size));
-		return VERDICT_SKIP_INSN;
+		return;
 	}
 	value = region_port_read(vcpu, vcpu->detail.io.port, size);
 	if (size == 4)
 		*rax = (uint32_t)value;
 	else
 		*rax = (*rax & ~address_mask(size)) | (value & address_mask(size));
+}
+
+enum verdict exit_io(struct vcpu *vcpu)
+{
+	vcpu->backend->decode_detail(vcpu);
+	if (vcpu->detail.io.string)
+		return io_string(vcpu);
+	io_register(vcpu);
+	breakpoint_port(vcpu, vcpu->detail.io.port, vcpu->detail.io.size);
 	return VERDICT_SKIP_INSN;
 }

@@ -11,6 +11,7 @@
 #include <x86/dr.h>
 #include <x86/flags.h>
 
+#include "core/breakpoint.h"
 #include "core/single.h"
 
 #define VECTOR_DB 1
@@ -122,7 +123,7 @@ bool single_is_trap(struct vcpu *vcpu)
 void single_end(struct vcpu *vcpu, bool completed)
 {
 	struct single_state *single = &vcpu->single;
-	uint64_t hit = breakpoints_hit(vcpu);
+	uint64_t hit = breakpoints_hit(vcpu) | breakpoint_hits(vcpu);
 	bool trap;
 
 	single->active = false;
@@ -130,12 +131,8 @@ void single_end(struct vcpu *vcpu, bool completed)
 	vcpu->backend->step(vcpu, false);
 	trap = flags_settle(vcpu, completed);
 	vcpu->backend->reg_set(vcpu, REG_DR6, trap || hit ? (single->dr6 & ~(uint64_t)DR6_B) | hit : single->dr6);
-	if (!completed)
-		return;
-	if (trap)
-		event_queue_step_trap(vcpu);
-	else if (hit)
-		event_queue_exception(vcpu, VECTOR_DB, false, 0, 0);
+	if (completed && (trap || hit))
+		event_queue_debug_trap(vcpu, hit | (trap ? DR6_BS : 0));
 }
 
 /* SDM vol. 3, "Software Interrupt Handling Methods While in Virtual-8086 Mode" (20.3.3) */

@@ -6,6 +6,7 @@
  */
 #include <undercroft/errno.h>
 #include <undercroft/vcpu.h>
+#include <x86/dr.h>
 
 #include "core/debug/debug.h"
 #include "core/exit.h"
@@ -35,7 +36,7 @@ static bool halt_skip(struct vcpu *vcpu, const struct insn *insn)
 	vcpu_skip_insn(vcpu);
 	if (vcpu->work & WORK_TRAP) {
 		vcpu->work &= ~WORK_TRAP;
-		event_queue_step_trap(vcpu);
+		event_queue_debug_trap(vcpu, DR6_BS);
 	}
 	return true;
 }

@@ -50,8 +50,8 @@ void event_queue_ud(struct vcpu *vcpu);
 /* Queues #GP(0). */
 void event_queue_gp(struct vcpu *vcpu);
 
-/* Queues the single-step #DB trap of an instruction that we carried out while the guest had TF set; DR6.BS is set. */
-void event_queue_step_trap(struct vcpu *vcpu);
+/* Queues the #DB trap behind an instruction. why: the bits of DR6 that say so, of DR6_BS and DR6_B. */
+void event_queue_debug_trap(struct vcpu *vcpu, uint64_t why);
 
 /*
  * Queues an NMI. As in a CPU, one can wait for the end of another: so two while the guest does not block NMIs, of which

@@ -110,9 +110,10 @@ struct vcpu {
 	struct step_state step;
 	struct single_state single;
 	struct idle_state idle;
-	struct debug *debug; /* NULL: nothing can stop the guest */
-	struct region apic;  /* watched while other CPUs are hidden */
-	const char *fatal;   /* why run() returned */
+	uint8_t breakpoint_hits; /* DR6.B0 to B3 that the instruction we carried out earned */
+	struct debug *debug;	 /* NULL: nothing can stop the guest */
+	struct region apic;	 /* watched while other CPUs are hidden */
+	const char *fatal;	 /* why run() returned */
 };
 
 _Static_assert(offsetof(struct vcpu, gpr) == 0, "entry code stores the general registers at offset 0");

@@ -7,4 +7,14 @@
 #define DR6_BS 0x00004000u
 #define DR7_GD 0x00002000u
 
+/* L and G of all breakpoints, and what breakpoint n has: APM vol. 2, "DR7" (13.1.1.4) */
+#define DR7_ENABLED	  0x000000ffu
+#define DR7_IS_ENABLED(n) (3u << 2 * (n))
+#define DR7_RW(dr7, n)	  ((dr7) >> (16 + 4 * (n)) & 3)
+#define DR7_LEN(dr7, n)	  ((dr7) >> (18 + 4 * (n)) & 3)
+
+#define DR7_RW_WRITE  1
+#define DR7_RW_PORT   2
+#define DR7_RW_ACCESS 3
+
 #endif

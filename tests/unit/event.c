@@ -9,6 +9,7 @@
 #include <undercroft/errno.h>
 #include <undercroft/vcpu.h>
 #include <x86/cr.h>
+#include <x86/dr.h>
 #include <x86/msr.h>
 
 #include "tests/fakes/fake_backend.h"
@@ -438,15 +439,16 @@ static void test_machine_check(void **state)
 	assert_int_equal(shutdowns, 1);
 }
 
-static void test_step_trap(void **state)
+static void test_debug_trap(void **state)
 {
 	const struct event *event;
 
 	(void)state;
 	fake.vcpu.reg[REG_DR6] = 0xffff0ff1;
 	fake.vcpu.reg[REG_DR7] = 0x2400;
-	event_queue_step_trap(vcpu);
-	assert_true(fake.vcpu.reg[REG_DR6] == 0xffff4ff1);
+	event_queue_debug_trap(vcpu, DR6_BS | 8);
+	/* the breakpoints of an earlier trap do not show in this one */
+	assert_true(fake.vcpu.reg[REG_DR6] == 0xffff4ff8);
 	assert_true(fake.vcpu.reg[REG_DR7] == 0x0400);
 	event = commit();
 	check_event(event, EVENT_EXCEPTION, 1);
@@ -469,7 +471,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_two_nmis, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_arrivals, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_machine_check, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_step_trap, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_debug_trap, setup, teardown),
 	};
 
 	return cmocka_run_group_tests_name("event", tests, NULL, NULL);

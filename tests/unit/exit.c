@@ -406,6 +406,7 @@ static void test_work_combinations(void **state)
 			int vector = expected_vector(pending, trap);
 
 			vcpu->work = 0;
+			vcpu->rflags = trap ? X86_FLAGS_TF : 0;
 			fake->reg[REG_DR6] = 0;
 			for (unsigned i = 0; i < ARRAY_SIZE(bits); i++)
 				vcpu->work |= mask & 1u << i ? bits[i] : 0;

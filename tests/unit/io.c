@@ -389,6 +389,96 @@ static void test_trap_between_elements(void **state)
 	assert_int_equal(spine_injected(&spine)->vector, 1);
 }
 
+static void test_shadow_between_elements(void **state)
+{
+	(void)state;
+	segments();
+	fake->reg[REG_INTERRUPT_SHADOW] = 1;
+	vcpu->gpr[GPR_RSI] = 0;
+	vcpu->gpr[GPR_RCX] = 2;
+	STRING(1, false, "\xf3\x6e");
+	assert_int_equal(vcpu->rip, SPINE_CODE);
+	assert_int_equal(fake->reg[REG_INTERRUPT_SHADOW], 0);
+}
+
+/* --- breakpoints --- */
+
+#define DR7_G(n)	     (2ull << 2 * (n))
+#define DR7_TYPE(n, rw, len) ((uint64_t)((len) << 2 | (rw)) << (16 + 4 * (n)))
+
+static void check_hits(uint64_t dr6)
+{
+	const struct event *event = spine_injected(&spine);
+
+	assert_int_equal(fake->reg[REG_DR6] & (DR6_B | DR6_BS), dr6);
+	assert_int_equal(event && event->vector == 1, dr6 != 0);
+	fake->reg[REG_DR6] = 0xffff0ff0;
+}
+
+static void test_port_breakpoint(void **state)
+{
+	(void)state;
+	segments();
+	fake->reg[REG_DR6] = 0xffff0ff0;
+	fake->reg[REG_CR4] |= CR4_DE;
+	fake->reg[REG_DR2] = PORT;
+	fake->reg[REG_DR7] = DR7_G(2) | DR7_TYPE(2, DR7_RW_PORT, 0);
+	io(1, true, false);
+	check_hits(4);
+	io(2, false, false);
+	check_hits(4);
+	vcpu->rflags |= X86_FLAGS_TF;
+	io(1, true, false);
+	check_hits(4 | DR6_BS);
+	vcpu->rflags &= ~(uint64_t)X86_FLAGS_TF;
+	/* the byte before it, and a word that reaches it */
+	fake->reg[REG_DR2] = PORT + 1;
+	io(1, true, false);
+	check_hits(0);
+	io(2, true, false);
+	check_hits(4);
+	/* the address is taken as aligned */
+	fake->reg[REG_DR2] = PORT + 3;
+	fake->reg[REG_DR7] = DR7_G(2) | DR7_TYPE(2, DR7_RW_PORT, 3);
+	io(1, true, false);
+	check_hits(4);
+	/* disabled, without CR4.DE */
+	fake->reg[REG_DR7] = DR7_TYPE(2, DR7_RW_PORT, 3);
+	io(1, true, false);
+	check_hits(0);
+	fake->reg[REG_DR7] = DR7_G(2) | DR7_TYPE(2, DR7_RW_PORT, 3);
+	fake->reg[REG_CR4] &= ~(uint64_t)CR4_DE;
+	io(1, true, false);
+	check_hits(0);
+}
+
+static void test_data_breakpoint(void **state)
+{
+	(void)state;
+	segments();
+	fake->reg[REG_DR6] = 0xffff0ff0;
+	fake->reg[REG_DR0] = DATA + 0x10002;
+	fake->reg[REG_DR1] = DATA + 3;
+	fake->reg[REG_DR3] = DATA + 0x10001;
+	fake->reg[REG_DR7] = DR7_G(0) | DR7_TYPE(0, DR7_RW_ACCESS, 0) | DR7_G(1) | DR7_TYPE(1, DR7_RW_WRITE, 0) |
+			     DR7_G(3) | DR7_TYPE(3, DR7_RW_WRITE, 0);
+	/* reads: the element that was watched, and no other one */
+	vcpu->gpr[GPR_RSI] = 1;
+	vcpu->gpr[GPR_RCX] = 3;
+	STRING(1, false, "\xf3\x6e");
+	check_hits(0);
+	STRING(1, false, "\xf3\x6e");
+	check_hits(1);
+	STRING(1, false, "\xf3\x6e");
+	check_hits(0);
+	/* writes */
+	vcpu->gpr[GPR_RDI] = 0;
+	STRING(2, true, "\x6d");
+	check_hits(0);
+	STRING(4, true, "\x66\x6d");
+	check_hits(2);
+}
+
 /* --- faults --- */
 
 /* 32-bit paging with one table: the first 2 MiB identical, one page of them absent. */
@@ -499,6 +589,9 @@ int main(void)
 		TEST(test_rep_count_by_address_size),
 		TEST(test_index_wraps),
 		TEST(test_trap_between_elements),
+		TEST(test_shadow_between_elements),
+		TEST(test_port_breakpoint),
+		TEST(test_data_breakpoint),
 		TEST(test_page_faults),
 		TEST(test_segment_faults),
 		TEST(test_hidden_memory),
