@@ -86,6 +86,7 @@ extern struct idt_gate idt[256];
 void idt_set(struct idt_gate *table, unsigned vector, void (*handler)(void));
 void idt_load(const struct idt_gate *table);
 extern const struct descriptor_table gdt_pointer;
+extern uint64_t gdt[GDT_COUNT];
 
 void *memcpy(void *to, const void *from, size_t length);
 void *memset(void *to, int value, size_t length);

@@ -335,6 +335,7 @@ real_switch_end:
 
 	.section .data
 	.balign 8
+	.globl gdt
 gdt:
 	.quad 0
 	.quad 0x00cf9b000000ffff	/* 32-bit code */
@@ -342,6 +343,7 @@ gdt:
 	.quad 0x00af9b000000ffff	/* 64-bit code */
 	.quad 0x00009b010000ffff	/* 16-bit code at REAL_SWITCH */
 	.quad 0x000093010000ffff	/* 16-bit data at REAL_SWITCH */
+	.skip (GDT_COUNT - GDT_FREE) * 8
 gdt_end:
 	.globl gdt_pointer
 gdt_pointer:
