@@ -36,12 +36,12 @@ all: $(O)/undercroft.elf
 
 # --- targets that must work before anything is installed ------------------------------------------------------------
 
-.PHONY: help clean distclean deps demo check
+.PHONY: help clean distclean deps demo check check-full
 help:
 	@printf '%s\n' \
 	'make                build $(O)/undercroft.elf' \
 	'make demo           boot Debian from its own disk inside Undercroft (BATCH=1: to the prompt, then exit)' \
-	'make check          unit and machine tests' \
+	'make check          unit and machine tests      make check-full      all of them, 6 GiB of memory included' \
 	'make check-unit     unit tests alone            make check-machine   machine tests alone (K=pattern)' \
 	'make image          $(O)/undercroft.img for a USB stick' \
 	'make menuconfig     choose backends, links and plugins (also nconfig, X_defconfig, olddefconfig, savedefconfig)' \
@@ -63,6 +63,8 @@ demo: deps
 
 check: deps
 	$(Q)$(MAKE) --no-print-directory check-all
+check-full: deps
+	$(Q)$(MAKE) --no-print-directory check-all FULL=--full
 
 clean:
 	$(Q)if [ -d '$(O)' ]; then find '$(O)' -mindepth 1 -maxdepth 1 ! -name deps ! -name .config -exec rm -rf {} +; fi
@@ -70,7 +72,7 @@ clean:
 distclean:
 	$(Q)rm -rf '$(O)'
 
-NO_CONFIG_GOALS := help clean distclean deps demo check format %config
+NO_CONFIG_GOALS := help clean distclean deps demo check check-full format %config
 ifneq ($(filter-out $(NO_CONFIG_GOALS),$(or $(MAKECMDGOALS),all)),)
 NEED_CONFIG := y
 endif
@@ -272,7 +274,7 @@ check-unit: units
 check-machine: $(O)/undercroft.img guests
 	$(Q)tests/machine/run --out $(O) $(if $(K),-k '$(K)') --summary $(O)/machine.summary
 check-all: units $(addprefix $(O)/fuzz-,$(fuzzers)) $(O)/undercroft.img guests
-	$(Q)tools/check $(O) $(sort $(units)) -- $(sort $(fuzzers))
+	$(Q)tools/check $(FULL) $(O) $(sort $(units)) -- $(sort $(fuzzers))
 fuzz: $(addprefix $(O)/fuzz-,$(fuzzers))
 	$(Q)tools/fuzz $(O) $(or $(SECONDS_EACH),60) $(sort $(fuzzers))
 lint: $(O)/undercroft.elf
