@@ -34,13 +34,6 @@ static int setup(void **state)
 	return 0;
 }
 
-static int teardown(void **state)
-{
-	(void)state;
-	spine_free(&spine);
-	return 0;
-}
-
 static uint8_t page_access(gpa_t page)
 {
 	struct nested_entry entry;
@@ -205,7 +198,7 @@ static void test_one_cpu(void **state)
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_prestate_setup_teardown(name, setup, spine_teardown, &spine)
 	const struct CMUnitTest tests[] = {
 		TEST(test_arms),
 		TEST(test_arms_without_x2apic),

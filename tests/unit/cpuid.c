@@ -17,20 +17,6 @@ static struct spine spine;
 static struct fake_vcpu *const fake = &spine.fake.vcpu;
 static struct vcpu *const vcpu = &spine.fake.vcpu.vcpu;
 
-static int setup(void **state)
-{
-	(void)state;
-	spine_init(&spine);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	spine_free(&spine);
-	return 0;
-}
-
 /* What the guest gets where the machine answers with these. */
 static struct cpuid_regs filtered(uint32_t leaf, uint32_t subleaf, struct cpuid_regs machine)
 {
@@ -242,7 +228,7 @@ static void test_everything_else_goes_through(void **state)
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_prestate_setup_teardown(name, spine_setup, spine_teardown, &spine)
 	const struct CMUnitTest tests[] = {
 		TEST(test_virtualisation_hidden), TEST(test_syscall_of_the_mode),
 		TEST(test_osxsave_is_the_guests), TEST(test_ospke_is_the_guests),

@@ -50,13 +50,6 @@ static int setup(void **state)
 	return 0;
 }
 
-static int teardown(void **state)
-{
-	(void)state;
-	spine_free(&spine);
-	return 0;
-}
-
 static const struct stop request = {.kind = STOP_REQUEST, .text = "asked"};
 
 static void test_request_stops_before_the_next_instruction(void **state)
@@ -346,7 +339,7 @@ static void test_unpaged(void **state)
 
 int main(void)
 {
-#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define TEST(f) cmocka_unit_test_prestate_setup_teardown(f, setup, spine_teardown, &spine)
 	const struct CMUnitTest tests[] = {
 		TEST(test_request_stops_before_the_next_instruction),
 		TEST(test_first_request_counts),

@@ -17,20 +17,6 @@ static struct spine spine;
 static struct fake_vcpu *const fake = &spine.fake.vcpu;
 static struct vcpu *const vcpu = &spine.fake.vcpu.vcpu;
 
-static int setup(void **state)
-{
-	(void)state;
-	spine_init(&spine);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	spine_free(&spine);
-	return 0;
-}
-
 static void check(const char *name, uint64_t value)
 {
 	char text[64];
@@ -85,7 +71,7 @@ static void test_code_cannot_be_read(void **state)
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_prestate_setup_teardown(name, spine_setup, spine_teardown, &spine)
 	const struct CMUnitTest tests[] = {
 		TEST(test_everything),
 		TEST(test_lines),

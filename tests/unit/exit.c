@@ -26,13 +26,6 @@ static int setup(void **state)
 	return 0;
 }
 
-static int teardown(void **state)
-{
-	(void)state;
-	spine_free(&spine);
-	return 0;
-}
-
 static enum verdict verdict;
 
 static enum verdict handler(struct vcpu *v)
@@ -500,7 +493,7 @@ static void test_fatal_keeps_work(void **state)
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_prestate_setup_teardown(name, setup, spine_teardown, &spine)
 	const struct CMUnitTest tests[] = {
 		TEST(test_statistics),
 		TEST(test_every_kind_has_a_default),

@@ -49,13 +49,6 @@ static int setup(void **state)
 	return plugin_registry_init(vcpu, plugins, ARRAY_SIZE(plugins), &handoff);
 }
 
-static int teardown(void **state)
-{
-	(void)state;
-	spine_free(&spine);
-	return 0;
-}
-
 static void call(uint64_t base, uint64_t rip)
 {
 	fake->seg[SEG_CS].base = base;
@@ -136,7 +129,7 @@ static void test_start_line(void **state)
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_prestate_setup_teardown(name, setup, spine_teardown, &spine)
 	const struct CMUnitTest tests[] = {
 		TEST(test_declared_place),
 		TEST(test_anywhere_else),

@@ -52,13 +52,6 @@ static int setup(void **state)
 	return 0;
 }
 
-static int teardown(void **state)
-{
-	(void)state;
-	spine_free(&spine);
-	return 0;
-}
-
 static void test_interrupt(void **state)
 {
 	(void)state;
@@ -189,7 +182,7 @@ static void test_unexpected(void **state)
 	}
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_prestate_setup_teardown(name, setup, spine_teardown, &spine)
 
 int main(void)
 {

@@ -67,13 +67,6 @@ static int setup(void **state)
 	return region_add(vcpu, &region, &conflict);
 }
 
-static int teardown(void **state)
-{
-	(void)state;
-	spine_free(&spine);
-	return 0;
-}
-
 static void io(unsigned size, bool in, bool string)
 {
 	struct exit_detail detail = {.io = {.port = PORT, .size = (uint8_t)size, .in = in, .string = string}};
@@ -576,7 +569,7 @@ static void test_undecodable(void **state)
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_prestate_setup_teardown(name, setup, spine_teardown, &spine)
 	const struct CMUnitTest tests[] = {
 		TEST(test_in),
 		TEST(test_out),

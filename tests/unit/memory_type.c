@@ -65,13 +65,6 @@ static int setup(void **state)
 	return 0;
 }
 
-static int teardown(void **state)
-{
-	(void)state;
-	spine_free(&spine);
-	return 0;
-}
-
 /* WRMSR by the guest. False: it raised #GP. */
 static bool wrmsr(uint32_t index, uint64_t value)
 {
@@ -339,7 +332,7 @@ static void test_watch(void **state)
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_prestate_setup_teardown(name, setup, spine_teardown, &spine)
 	const struct CMUnitTest tests[] = {
 		TEST(test_identity_has_types),
 		TEST(test_later_maps_have_types),

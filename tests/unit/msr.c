@@ -30,13 +30,6 @@ static int setup(void **state)
 	return 0;
 }
 
-static int teardown(void **state)
-{
-	(void)state;
-	spine_free(&spine);
-	return 0;
-}
-
 /* RDMSR or WRMSR. False: it raised #GP(0), and nothing moved. */
 static bool access(uint32_t index, bool write)
 {
@@ -226,7 +219,7 @@ static void test_real_mode_gp_has_no_error_code(void **state)
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_prestate_setup_teardown(name, setup, spine_teardown, &spine)
 	const struct CMUnitTest tests[] = {
 		TEST(test_through),
 		TEST(test_unknown),

@@ -36,13 +36,6 @@ static int setup(void **state)
 	return handoff_begin(handoff, sizeof(handoff));
 }
 
-static int teardown(void **state)
-{
-	(void)state;
-	spine_free(&spine);
-	return 0;
-}
-
 static int init(struct plugin_ctx *ctx, struct vcpu *v)
 {
 	assert_ptr_equal(v, vcpu);
@@ -283,7 +276,7 @@ static void test_no_memory(void **state)
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_prestate_setup_teardown(name, setup, spine_teardown, &spine)
 	const struct CMUnitTest tests[] = {
 		TEST(test_none),     TEST(test_order),	TEST(test_chain),      TEST(test_refusals),
 		TEST(test_too_many), TEST(test_params), TEST(test_init_fails), TEST(test_no_memory),

@@ -303,13 +303,6 @@ static int setup(void **state)
 	return 0;
 }
 
-static int teardown(void **state)
-{
-	(void)state;
-	spine_free(&spine);
-	return 0;
-}
-
 static uint32_t io(uint16_t port, unsigned size, bool in, uint32_t value)
 {
 	const struct exit_detail detail = {.io = {.port = port, .size = (uint8_t)size, .in = in}};
@@ -448,7 +441,7 @@ static void test_odd_machines(void **state)
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_prestate_setup_teardown(name, setup, spine_teardown, &spine)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_find),
 		cmocka_unit_test(test_find_smi_command),

@@ -41,6 +41,18 @@ void spine_free(struct spine *spine)
 	fake_vm_free(&spine->fake);
 }
 
+int spine_setup(void **state)
+{
+	spine_init(*state);
+	return 0;
+}
+
+int spine_teardown(void **state)
+{
+	spine_free(*state);
+	return 0;
+}
+
 void spine_code(struct spine *spine, const void *bytes, size_t length)
 {
 	const struct fake_vcpu *vcpu = &spine->fake.vcpu;

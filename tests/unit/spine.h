@@ -27,6 +27,10 @@ struct spine {
 void spine_init(struct spine *spine);
 void spine_free(struct spine *spine);
 
+/* The same as fixtures for cmocka_unit_test_prestate_setup_teardown(), whose state is the struct spine. */
+int spine_setup(void **state);
+int spine_teardown(void **state);
+
 /* Places bytes at the instruction pointer, padded with NOPs. */
 void spine_code(struct spine *spine, const void *bytes, size_t length);
 
