@@ -2,6 +2,8 @@
 /*
  * The table of breakpoints: by linear address, where that leads at the moment. Must not know how they are planted.
  */
+#include <string.h>
+
 #include <undercroft/errno.h>
 #include <undercroft/vcpu.h>
 #include <x86/cr.h>
@@ -32,12 +34,17 @@ gva_t debug_pc(struct vcpu *vcpu)
 	return (uint32_t)(cs.base + vcpu->rip);
 }
 
+static bool is_planted_at(struct vcpu *vcpu, const struct breakpoint *b, gva_t pc)
+{
+	return b->planted && linear_cut(vcpu, b->address) == pc;
+}
+
 static struct breakpoint *break_at(struct vcpu *vcpu, gva_t pc)
 {
 	struct debug *debug = vcpu->debug;
 
 	for (struct breakpoint *b = debug->breaks; b < debug->breaks + DEBUG_BREAK_MAX; b++) {
-		if (b->planted && linear_cut(vcpu, b->address) == pc)
+		if (is_planted_at(vcpu, b, pc))
 			return b;
 	}
 	return NULL;
@@ -185,13 +192,15 @@ static struct breakpoint *break_find(struct debug *debug, const struct break_req
 int debug_break_add(struct vcpu *vcpu, const struct break_request *request)
 {
 	struct debug *debug = vcpu->debug;
-	struct breakpoint *b = debug->breaks;
+	struct breakpoint *b;
 	int ret;
 
-	if (request->kind != BREAK_SOFT || request->condition_count || request->command_count)
+	if (request->kind != BREAK_SOFT)
 		return -ENOTSUP;
-	if (break_find(debug, request))
-		return 0;
+	b = break_find(debug, request);
+	if (b)
+		return debug_code_set(debug, b, request);
+	b = debug->breaks;
 	while (b < debug->breaks + DEBUG_BREAK_MAX && b->used)
 		b++;
 	if (b == debug->breaks + DEBUG_BREAK_MAX)
@@ -202,8 +211,11 @@ int debug_break_add(struct vcpu *vcpu, const struct break_request *request)
 		.bound = request->bound,
 		.cr3 = request->cr3,
 		.address = request->address,
+		.code_at = debug->code_used,
 	};
-	ret = break_resolve(vcpu, b);
+	ret = debug_code_set(debug, b, request);
+	if (!ret)
+		ret = break_resolve(vcpu, b);
 	if (!ret)
 		ret = intercepts_update(vcpu);
 	if (ret)
@@ -219,6 +231,7 @@ int debug_break_remove(struct vcpu *vcpu, const struct break_request *request)
 		return -ENOENT;
 	if (b->planted)
 		unplant(vcpu, b);
+	debug_code_remove(vcpu->debug, b);
 	b->used = false;
 	debug_plants_refresh(vcpu);
 	(void)intercepts_update(vcpu);
@@ -235,15 +248,55 @@ void debug_breaks_release(struct vcpu *vcpu)
 		b->used = false;
 	}
 	debug->follows = debug->waits = false;
+	debug->code_used = 0;
 	owner_release(vcpu, &debug_owner);
 }
 
 bool debug_break_hit(struct vcpu *vcpu)
 {
-	const struct breakpoint *b = vcpu->debug && vcpu->debug->pages_used ? break_at(vcpu, debug_pc(vcpu)) : NULL;
+	struct debug *debug = vcpu->debug;
+	bool hit = false, stops = false;
+	struct stop stop = {0};
+	gva_t pc;
 
-	if (!b)
+	if (!debug || !debug->pages_used)
 		return false;
-	debug_stop_request(vcpu, &(struct stop){.kind = STOP_BREAK, .address = b->address});
+	pc = debug_pc(vcpu);
+	for (const struct breakpoint *b = debug->breaks; b < debug->breaks + DEBUG_BREAK_MAX && !stops; b++) {
+		if (!is_planted_at(vcpu, b, pc))
+			continue;
+		hit = true;
+		stop.address = b->address;
+		stop.text = debug_code_run(vcpu, b, &stops);
+		stop.kind = stop.text ? STOP_CONDITION : STOP_BREAK;
+	}
+	if (stops) {
+		debug_stop_request(vcpu, &stop);
+	} else if (hit && debug->go == GO_FREE) {
+		debug->go = GO_OVER;
+		vcpu->work |= WORK_STOP;
+	}
+	return hit;
+}
+
+bool debug_break_insn(struct vcpu *vcpu, struct insn *insn)
+{
+	struct breakpoint *b = vcpu->debug->pages_used ? break_at(vcpu, debug_pc(vcpu)) : NULL;
+	const struct planted_page *p = b ? debug_planted_page(vcpu, b->gpa & PAGE_MASK) : NULL;
+	uint64_t mode, at;
+
+	if (!p)
+		return insn_decode(vcpu, insn) == 0;
+	at = b->gpa & ~PAGE_MASK;
+	mode = vcpu->code_flags | (vcpu->backend->reg_get(vcpu, REG_CR0) & CR0_PE) << 32 |
+	       (vcpu->backend->reg_get(vcpu, REG_EFER) & EFER_LMA) << 32;
+	if (!b->insn.length || b->insn_mode != mode || b->insn.length > PAGE_SIZE - at ||
+	    memcmp(b->insn.bytes, (const uint8_t *)p->original + at, b->insn.length)) {
+		b->insn.length = 0;
+		if (insn_decode(vcpu, &b->insn))
+			return false;
+		b->insn_mode = mode;
+	}
+	*insn = b->insn;
 	return true;
 }

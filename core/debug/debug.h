@@ -6,6 +6,7 @@
 #define CORE_DEBUG_DEBUG_H
 
 #include <undercroft/debug.h>
+#include <undercroft/insn.h>
 #include <undercroft/nested.h>
 #include <undercroft/owner.h>
 
@@ -41,7 +42,15 @@ struct breakpoint {
 	gva_t address;
 	uint64_t length;
 	gpa_t gpa;
+	/* In code_bytes. */
+	unsigned code_at, code_size, condition_count, command_count;
+	/* The instruction there, as it was when it was stepped over last; length 0: never. */
+	struct insn insn;
+	uint64_t insn_mode;
 };
+
+/* Of all expressions together, in bytes. */
+#define DEBUG_CODE_SIZE 4096
 
 struct debug {
 	bool stopped;
@@ -57,6 +66,8 @@ struct debug {
 	bool lets_pass;
 	bool waits; /* a breakpoint waits for its page: page faults exit */
 	struct breakpoint breaks[DEBUG_BREAK_MAX];
+	uint8_t code_bytes[DEBUG_CODE_SIZE];
+	unsigned code_used;
 	struct planted_page pages[DEBUG_PAGE_MAX];
 	unsigned pages_used;
 	struct nested_view code; /* without BACKEND_CAP_EXEC_ONLY: one planted page can be executed, nothing else */
@@ -82,6 +93,9 @@ gva_t debug_pc(struct vcpu *vcpu);
 /* Is a breakpoint planted at the instruction pointer? */
 bool debug_break_here(struct vcpu *vcpu);
 
+/* insn_decode() of the instruction at RIP, remembered for those with a breakpoint. False: it cannot be decoded. */
+bool debug_break_insn(struct vcpu *vcpu, struct insn *insn);
+
 /* The instruction that debug_paging() let pass is done, or not: what it changed counts now. */
 void debug_paging_done(struct vcpu *vcpu);
 
@@ -90,6 +104,16 @@ void debug_breaks_resolve(struct vcpu *vcpu);
 
 /* Takes everything out. */
 void debug_breaks_release(struct vcpu *vcpu);
+
+/* condition.c: expressions. */
+
+/* Replaces a breakpoint's expressions. Returns 0 or -E2BIG, with the old ones in place. */
+int debug_code_set(struct debug *debug, struct breakpoint *b, const struct break_request *request);
+
+void debug_code_remove(struct debug *debug, struct breakpoint *b);
+
+/* Conditions, then commands. Returns NULL with *stops, or why one could not be evaluated: then it stops. */
+const char *debug_code_run(struct vcpu *vcpu, const struct breakpoint *b, bool *stops);
 
 /* plant.c: INT3s in copies of pages, which the guest executes and does not read. */
 

@@ -56,7 +56,7 @@ bool debug_step_prepare(struct vcpu *vcpu)
 
 	if (event_is_due(vcpu) || vcpu->debug->cpu_event)
 		return arrive(vcpu);
-	known = insn_decode(vcpu, &insn) == 0;
+	known = debug_break_insn(vcpu, &insn);
 	if (known && insn.flags & INSN_HALT && vcpu->backend->reg_get(vcpu, REG_CPL) == 0)
 		return halt_skip(vcpu, &insn);
 	if (known && insn.flags & INSN_INTERRUPT && single_interrupt(vcpu, &insn))

@@ -40,6 +40,9 @@ struct control {
 	void (*poll)(struct vcpu *vcpu);
 	/* What a breakpoint's commands print. May be cut short. */
 	void (*print)(struct vcpu *vcpu, const char *text, size_t length);
+	/* A register by the number that the client's expressions name it with. False: there is none, or it has no
+	 * number. */
+	bool (*reg)(struct vcpu *vcpu, unsigned number, uint64_t *value);
 };
 
 /* How many breakpoints of all kinds there can be, and in how many pages. */

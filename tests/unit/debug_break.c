@@ -45,7 +45,21 @@ static void client_stopped(struct vcpu *v)
 	}
 }
 
-static struct control control = {.stopped = client_stopped};
+static char printed[64];
+
+static void client_print(struct vcpu *v, const char *text, size_t length)
+{
+	(void)v;
+	strncat(printed, text, length);
+}
+
+static bool client_reg(struct vcpu *v, unsigned number, uint64_t *value)
+{
+	*value = v->gpr[number & 15];
+	return number < 16;
+}
+
+static struct control control = {.stopped = client_stopped, .print = client_print, .reg = client_reg};
 
 static int setup(void **state)
 {
@@ -617,6 +631,131 @@ static void test_intercept_refused(void **state)
 	assert_int_equal(debug_break_remove(vcpu, &request), -ENOENT);
 }
 
+/* --- conditions and commands --- */
+
+#define CODE(text)                                                           \
+	{                                                                    \
+		.bytes = (const uint8_t *)(text), .length = sizeof(text) - 1 \
+	}
+
+/* register 0 == 5 */
+static const struct break_code is_five = CODE("\x26\x00\x00\x22\x05\x13\x27"),
+			       faults = CODE("\x22\x01\x22\x00\x05\x27"),
+			       says = CODE("\x26\x00\x00\x22\x00\x22\x00\x34\x01\x00\x06"
+					   "a=%d\n\0\x27");
+
+static void add_code(const struct break_code *condition, const struct break_code *command)
+{
+	struct break_request request = soft(BREAK);
+
+	request.condition = condition;
+	request.condition_count = condition != NULL;
+	request.command = command;
+	request.command_count = command != NULL;
+	assert_int_equal(debug_break_add(vcpu, &request), 0);
+	settle();
+}
+
+/* The guest comes to the breakpoint, and goes on. */
+static void pass(uint64_t rax)
+{
+	vcpu->gpr[GPR_RAX] = rax;
+	assert_int_equal(fetch(BREAK), INT3);
+	execute_int3();
+	assert_true(fake->stepping);
+	assert_int_equal(fetch(BREAK), 0x90);
+	vcpu->rip++;
+	trap();
+	assert_int_equal(vcpu->work, 0);
+}
+
+static void test_condition(void **state)
+{
+	(void)state;
+	add_code(&is_five, NULL);
+	pass(4);
+	pass(6);
+	assert_int_equal(stops, 0);
+	pass(5);
+	assert_int_equal(stops, 1);
+	assert_int_equal(debug_stop(vcpu)->kind, STOP_BREAK);
+	/* given anew without one */
+	add(BREAK);
+	pass(4);
+	assert_int_equal(stops, 2);
+}
+
+static void test_condition_that_faults(void **state)
+{
+	(void)state;
+	add_code(&faults, NULL);
+	pass(0);
+	assert_int_equal(stops, 1);
+	assert_int_equal(debug_stop(vcpu)->kind, STOP_CONDITION);
+	assert_string_equal(debug_stop(vcpu)->text, "division by zero");
+}
+
+static void test_command(void **state)
+{
+	(void)state;
+	printed[0] = 0;
+	add_code(&is_five, &says);
+	pass(4);
+	assert_string_equal(printed, "");
+	pass(5);
+	assert_string_equal(printed, "a=5\n");
+	assert_int_equal(stops, 0);
+	add_code(NULL, &faults);
+	pass(5);
+	assert_int_equal(stops, 1);
+	assert_int_equal(debug_stop(vcpu)->kind, STOP_CONDITION);
+}
+
+/* The room is shared, and given back. */
+static void test_expressions_have_limits(void **state)
+{
+	static uint8_t long_code[DEBUG_CODE_SIZE];
+	const struct break_code half = {long_code, DEBUG_CODE_SIZE / 2 - 2}, all = {long_code, DEBUG_CODE_SIZE};
+	struct break_request request = soft(OTHER);
+
+	(void)state;
+	request.condition = &half;
+	request.condition_count = 1;
+	assert_int_equal(debug_break_add(vcpu, &request), 0);
+	add_code(&is_five, NULL);
+	request.address = OTHER + 1;
+	assert_int_equal(debug_break_add(vcpu, &request), -E2BIG);
+	assert_int_equal(debug_break_remove(vcpu, &request), -ENOENT);
+	request.address = OTHER;
+	assert_int_equal(debug_break_remove(vcpu, &request), 0);
+	/* what lay behind it has moved */
+	settle();
+	pass(4);
+	assert_int_equal(stops, 0);
+	pass(5);
+	assert_int_equal(stops, 1);
+	request.condition = &all;
+	assert_int_equal(debug_break_add(vcpu, &request), -E2BIG);
+	take_out(BREAK);
+	assert_int_equal(debug.code_used, 0);
+}
+
+/* Other bytes or another mode are another instruction. */
+static void test_remembered_instruction(void **state)
+{
+	(void)state;
+	add_code(&is_five, NULL);
+	pass(4);
+	*own(BREAK) = 0xf4;
+	vcpu->gpr[GPR_RAX] = 4;
+	assert_int_equal(fetch(BREAK), INT3);
+	execute_int3();
+	/* HLT is done at once */
+	assert_true(vcpu->rip == BREAK + 1);
+	assert_false(fake->stepping);
+	assert_int_equal(vcpu->work, 0);
+}
+
 int main(void)
 {
 	static bool exec_only = true;
@@ -652,6 +791,11 @@ int main(void)
 		TEST(test_page_fault_of_one_that_waits),
 		TEST(test_paging_exit_that_nobody_asked_for),
 		TEST(test_intercept_refused),
+		TEST(test_condition),
+		TEST(test_condition_that_faults),
+		TEST(test_command),
+		TEST(test_expressions_have_limits),
+		TEST(test_remembered_instruction),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
