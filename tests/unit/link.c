@@ -452,6 +452,18 @@ static void test_framed_stays_for_a_frame(void **state)
 	free(client);
 }
 
+static void test_framed_does_not_stay_for_silence(void **state)
+{
+	struct bench *bench = *state;
+	uint64_t start;
+
+	link_frame(&bench->link);
+	fake_frontend_say(&bench->mailbox, "\0\002\020", 3);
+	start = bench->platform.clock_us;
+	link_poll(&bench->link);
+	assert_in_range(bench->platform.clock_us - start, LINK_GAP_US, LINK_GAP_US + 1000);
+}
+
 /* Noise keeps nobody from running. */
 static void test_framed_noise_costs_a_tenth(void **state)
 {
@@ -521,6 +533,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_framed_client_keeps_the_line, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_frames_behind_the_request, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_framed_stays_for_a_frame, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_framed_does_not_stay_for_silence, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_framed_noise_costs_a_tenth, setup, teardown),
 	};
 
