@@ -18,14 +18,14 @@
 #define NESTED_ACCESS_ALL (ACCESS_READ | ACCESS_WRITE | ACCESS_EXEC)
 #define NESTED_MAX_LEAF	  3u /* no vendor has leaves in the root */
 
-enum change_kind { CHANGE_MAP, CHANGE_UNMAP, CHANGE_PROTECT, CHANGE_RETYPE };
+enum change_kind { CHANGE_MAP, CHANGE_UNMAP, CHANGE_RETYPE };
 
 /* One change of [start, end), carried down the levels. */
 struct change {
 	enum change_kind kind;
 	gpa_t start, end;
 	paddr_t address;    /* CHANGE_MAP: of start */
-	uint8_t access;	    /* CHANGE_MAP, CHANGE_PROTECT */
+	uint8_t access;	    /* CHANGE_MAP */
 	unsigned max_level; /* CHANGE_MAP */
 };
 
@@ -166,14 +166,6 @@ static bool change_entry(const struct vm *vm, const struct change *change, const
 		if (whole)
 			*wanted = (struct nested_entry){0};
 		return whole || !old->present;
-	case CHANGE_PROTECT:
-		if (!old->present)
-			return true;
-		if (table)
-			return false;
-		if (whole)
-			wanted->access = change->access;
-		return whole || old->access == change->access;
 	case CHANGE_RETYPE:
 		if (!old->present)
 			return true;
@@ -263,15 +255,6 @@ int nested_unmap(struct vm *vm, struct nested_view *view, gpa_t gpa, uint64_t si
 {
 	const struct change change = {.kind = CHANGE_UNMAP, .start = gpa, .end = gpa + size};
 
-	return view_change(vm, view, &change);
-}
-
-int nested_protect(struct vm *vm, struct nested_view *view, gpa_t gpa, uint64_t size, uint8_t access)
-{
-	const struct change change = {.kind = CHANGE_PROTECT, .start = gpa, .end = gpa + size, .access = access};
-
-	if (!access_valid(vm, access))
-		return -EINVAL;
 	return view_change(vm, view, &change);
 }
 

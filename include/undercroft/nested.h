@@ -70,9 +70,6 @@ int nested_map(struct vm *vm, struct nested_view *view, gpa_t gpa, uint64_t size
 /* Makes [gpa, gpa + size) absent; same rules and errors. */
 int nested_unmap(struct vm *vm, struct nested_view *view, gpa_t gpa, uint64_t size);
 
-/* Changes only the access of what is mapped in [gpa, gpa + size). */
-int nested_protect(struct vm *vm, struct nested_view *view, gpa_t gpa, uint64_t size, uint8_t access);
-
 /*
  * Replaces 4 KiB tables whose 512 entries map one aligned, contiguous range with equal access by one larger entry,
  * within [gpa, gpa + size); frees their pages. max_level as in nested_map.

@@ -164,9 +164,7 @@ static void test_same_again_changes_nothing(void **state)
 	generation = base->generation;
 	assert_int_equal(nested_map(vm, base, PAGE_SIZE, PAGE_SIZE, PAGE_SIZE, RWX, 3), 0);
 	assert_int_equal(nested_map(vm, base, 0, GIB(1), 0, RWX, 3), 0);
-	assert_int_equal(nested_protect(vm, base, PAGE_SIZE, PAGE_SIZE, RWX), 0);
 	assert_int_equal(nested_unmap(vm, base, GIB(1), PAGE_SIZE), 0);
-	assert_int_equal(nested_protect(vm, base, GIB(1), GIB(1), R), 0);
 	assert_int_equal(base->generation, generation);
 	expect(base, 0, 0, RWX, 3);
 	assert_int_equal(vm->pool.available, PAGES - 2);
@@ -188,7 +186,7 @@ static void test_split_each_level(void **state)
 	expect(base, GIB(3) - 1, GIB(3) - 1, RWX, 2);
 	expect(base, GIB(3), GIB(3), RWX, 3);
 
-	assert_int_equal(nested_protect(vm, base, page, PAGE_SIZE, RX), 0);
+	assert_int_equal(nested_map(vm, base, page, PAGE_SIZE, page, RX, 3), 0);
 	expect(base, page, page, RX, 1);
 	expect(base, page - 1, page - 1, RWX, 1);
 	expect(base, page + PAGE_SIZE, page + PAGE_SIZE, RWX, 1);
@@ -196,13 +194,6 @@ static void test_split_each_level(void **state)
 	expect(base, GIB(1) + MIB(8), GIB(1) + MIB(8), RWX, 2);
 	expect(base, GIB(2) - 1, GIB(2) - 1, RWX, 2);
 	expect_no_leak(PAGES);
-
-	/* Over everything: large leaves keep their size, small ones too. */
-	assert_int_equal(nested_protect(vm, base, 0, GIB(4), R), 0);
-	expect(base, 0, 0, R, 3);
-	expect(base, page, page, R, 1);
-	expect(base, GIB(1) + MIB(4), GIB(1) + MIB(4), R, 2);
-	expect_absent(base, GIB(2), 2);
 
 	assert_int_equal(nested_unmap(vm, base, 0, GIB(512)), 0);
 	expect_absent(base, page, 4);
@@ -244,7 +235,7 @@ static void test_merge_refuses_what_differs(void **state)
 	/* A hole, another access, another target, a target that is not aligned. */
 	assert_int_equal(nested_map(vm, base, 0, MIB(8), 0, RWX, 1), 0);
 	assert_int_equal(nested_unmap(vm, base, MIB(2) - PAGE_SIZE, PAGE_SIZE), 0);
-	assert_int_equal(nested_protect(vm, base, MIB(2), PAGE_SIZE, RX), 0);
+	assert_int_equal(nested_map(vm, base, MIB(2), PAGE_SIZE, MIB(2), RX, 1), 0);
 	assert_int_equal(nested_map(vm, base, MIB(4) + PAGE_SIZE, PAGE_SIZE, 0, RWX, 1), 0);
 	assert_int_equal(nested_map(vm, base, MIB(6), MIB(2), PAGE_SIZE, RWX, 1), 0);
 	nested_merge(vm, base, 0, MIB(8), 3);
@@ -283,8 +274,7 @@ static void test_errors(void **state)
 	assert_int_equal(nested_unmap(vm, base, 0x10, PAGE_SIZE), -EINVAL);
 	assert_int_equal(nested_unmap(vm, base, 0, 0x10), -EINVAL);
 	assert_int_equal(nested_unmap(vm, base, GIB(64), PAGE_SIZE), -EINVAL);
-	assert_int_equal(nested_protect(vm, base, 0, PAGE_SIZE, ACCESS_EXEC), -EINVAL);
-	assert_int_equal(nested_protect(vm, base, 0x10, PAGE_SIZE, R), -EINVAL);
+	assert_int_equal(nested_map(vm, base, 0, PAGE_SIZE, 0, ACCESS_EXEC, 3), -EINVAL);
 	assert_int_equal(base->generation, 0);
 	assert_int_equal(nested_map(vm, base, GIB(64) - PAGE_SIZE, PAGE_SIZE, GIB(64) - PAGE_SIZE, RWX, 3), 0);
 	assert_int_equal(nested_map(vm, base, 0, 0, 0, RWX, 3), 0);
@@ -304,7 +294,6 @@ static void test_errors(void **state)
 	assert_int_equal(nested_overlay(vm, &overlay, &overlay, 0, 0, R, OVERLAY_EXEC_BASE), -EINVAL);
 	assert_int_equal(nested_map(vm, &overlay, 0, PAGE_SIZE, 0, RWX, 3), -EINVAL);
 	assert_int_equal(nested_unmap(vm, &overlay, 0, PAGE_SIZE), -EINVAL);
-	assert_int_equal(nested_protect(vm, &overlay, 0, PAGE_SIZE, R), -EINVAL);
 	nested_merge(vm, &overlay, 0, GIB(1), 3);
 	expect(&overlay, 0, 0, R, 1);
 }
@@ -328,9 +317,9 @@ static int stretch_change(unsigned which)
 	case 0:
 		return nested_map(vm, base, STRETCH_START, STRETCH_SIZE, GIB(7), RX, 3);
 	case 1:
-		return nested_unmap(vm, base, STRETCH_START, STRETCH_SIZE);
+		return nested_map(vm, base, STRETCH_START, STRETCH_SIZE, STRETCH_START, R, 3);
 	default:
-		return nested_protect(vm, base, STRETCH_START, STRETCH_SIZE, R);
+		return nested_unmap(vm, base, STRETCH_START, STRETCH_SIZE);
 	}
 }
 
@@ -340,9 +329,9 @@ static struct translation stretch_after(unsigned which, gpa_t gpa)
 	case 0:
 		return (struct translation){.address = GIB(7) + (gpa - STRETCH_START), .access = RX};
 	case 1:
-		return (struct translation){0};
-	default:
 		return (struct translation){.address = gpa, .access = R};
+	default:
+		return (struct translation){0};
 	}
 }
 
@@ -405,7 +394,7 @@ static void test_overlay_shares_the_rest(void **state)
 
 	(void)state;
 	assert_int_equal(nested_map(vm, base, 0, GIB(4), 0, RWX, 3), 0);
-	assert_int_equal(nested_protect(vm, base, GIB(3), PAGE_SIZE, RX), 0);
+	assert_int_equal(nested_map(vm, base, GIB(3), PAGE_SIZE, GIB(3), RX, 3), 0);
 	assert_int_equal(nested_unmap(vm, base, page, PAGE_SIZE), 0);
 	assert_int_equal(nested_overlay(vm, &overlay, base, page, POOL, RW, OVERLAY_EXEC_BASE), 0);
 	assert_int_equal(overlay.overlay_levels, 4);
@@ -522,7 +511,7 @@ static void test_overlay_follows_its_base(void **state)
 	assert_int_equal(nested_map(vm, base, 0, GIB(1), 0, RWX, 1), 0);
 	assert_int_equal(nested_overlay(vm, &overlay, base, 0x3000, POOL, R, OVERLAY_EXEC_BASE), 0);
 	/* The table the overlay copied, and one that goes away. */
-	assert_int_equal(nested_protect(vm, base, 0x4000, PAGE_SIZE, R), 0);
+	assert_int_equal(nested_map(vm, base, 0x4000, PAGE_SIZE, 0x4000, R, 3), 0);
 	assert_int_equal(nested_map(vm, base, MIB(2), GIB(1) - MIB(2), GIB(2) + MIB(2), RX, 3), 0);
 	assert_int_equal(nested_overlay(vm, &overlay, base, 0x3000, POOL, R, OVERLAY_EXEC_BASE), 0);
 	expect(&overlay, 0x3000, POOL, R, 1);
@@ -647,7 +636,7 @@ static void model_run(unsigned pages, uint64_t seed, unsigned *failures)
 								 : 4 < room		     ? 4
 											     : 1);
 		uint8_t access = accesses[model_random(model, ARRAY_SIZE(accesses))];
-		unsigned kind = model_random(model, 8), level = 1 + model_random(model, 3);
+		unsigned kind = model_random(model, 6), level = 1 + model_random(model, 3);
 		gpa_t gpa = MODEL_START + first * PAGE_SIZE;
 		uint64_t size = count * PAGE_SIZE;
 		paddr_t target = model_random(model, 2) ? gpa : model_random(model, 1u << 20) * PAGE_SIZE;
@@ -657,22 +646,16 @@ static void model_run(unsigned pages, uint64_t seed, unsigned *failures)
 			ret = nested_map(vm, base, gpa, size, target, access, level);
 		else if (kind < 5)
 			ret = nested_unmap(vm, base, gpa, size);
-		else if (kind < 7)
-			ret = nested_protect(vm, base, gpa, size, access);
 		else
 			nested_merge(vm, base, gpa, size, level);
 
-		for (unsigned i = first; kind < 7 && i < first + count; i++) {
-			struct translation *old = &model->page[i], new = *old;
+		for (unsigned i = first; kind < 5 && i < first + count; i++) {
+			struct translation *old = &model->page[i], new = {0};
 			struct translation t = translate(base, MODEL_START + i * PAGE_SIZE);
 
 			if (kind < 4)
 				new = (struct translation){.address = target + (i - first) * PAGE_SIZE,
 							   .access = access};
-			else if (kind < 5)
-				new = (struct translation){0};
-			else if (old->access != 0)
-				new.access = access;
 			if (ret != 0 && t.access == old->access && t.address == old->address)
 				continue;
 			assert_int_equal(t.access, new.access);
