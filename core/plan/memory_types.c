@@ -147,20 +147,6 @@ static uint64_t block_find(const struct mtrr_set *set, paddr_t start, paddr_t li
 	return size;
 }
 
-enum mtrr_type memory_type_of(const struct mtrr_set *set, paddr_t address)
-{
-	struct verdict type = {.type = MTRR_UC};
-	paddr_t end;
-
-	if (!is_enabled(set) || address >> set->physical_bits != 0)
-		return MTRR_UC;
-	if (address < FIXED_END && fixed_apply(set))
-		type = fixed_type(set, address, &end);
-	else
-		(void)block_type(set, address & PAGE_MASK, PAGE_SIZE, &type);
-	return type.type;
-}
-
 int memory_types_resolve(const struct mtrr_set *set, struct memory_type_range *ranges, unsigned max)
 {
 	paddr_t limit = 1ull << set->physical_bits, next;

@@ -55,9 +55,6 @@ struct memory_types {
  */
 void mtrr_set_read(struct platform *platform, struct mtrr_set *set);
 
-/* The type of the page at an address, which may be any. */
-enum mtrr_type memory_type_of(const struct mtrr_set *set, paddr_t address);
-
 /*
  * Writes the types of [0, 1 << physical_bits) as sorted, adjacent ranges, as few as there can be. Overlaps of variable
  * ranges: UC wins, WT wins over WB, anything else is undefined and becomes UC. Masks may have holes; a page belongs to
