@@ -77,7 +77,7 @@ static void ring_write(struct log *log, const char *text, size_t length)
 	}
 }
 
-void log_write(struct log *log, const char *text, size_t length)
+static void log_write(struct log *log, const char *text, size_t length)
 {
 	if (length == 0)
 		return;
@@ -259,22 +259,16 @@ static void output_format(struct output *out, const char *format, va_list args)
 	}
 }
 
-void log_vprintf(struct log *log, const char *format, va_list args)
+void log_printf(struct log *log, const char *format, ...)
 {
 	char chunk[LOG_CHUNK];
 	struct output out = {.log = log, .buffer = chunk, .size = sizeof(chunk)};
-
-	output_format(&out, format, args);
-	log_write(log, chunk, out.used);
-}
-
-void log_printf(struct log *log, const char *format, ...)
-{
 	va_list args;
 
 	va_start(args, format);
-	log_vprintf(log, format, args);
+	output_format(&out, format, args);
 	va_end(args);
+	log_write(log, chunk, out.used);
 }
 
 size_t format_vstring(char *buffer, size_t size, const char *format, va_list args)

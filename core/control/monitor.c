@@ -30,7 +30,7 @@ static void flush(struct monitor *m)
 	m->used = 0;
 }
 
-void monitor_write(struct monitor *m, const char *text, size_t length)
+static void write_text(struct monitor *m, const char *text, size_t length)
 {
 	while (length) {
 		size_t part = sizeof(m->text) - m->used;
@@ -55,7 +55,7 @@ void monitor_say(struct monitor *m, const char *format, ...)
 	va_start(args, format);
 	length = format_vstring(line, sizeof(line), format, args);
 	va_end(args);
-	monitor_write(m, line, length < sizeof(line) ? length : sizeof(line) - 1);
+	write_text(m, line, length < sizeof(line) ? length : sizeof(line) - 1);
 }
 
 /* --- arguments --- */
@@ -159,8 +159,8 @@ static void command_log(struct monitor *m)
 		return;
 	start = (size_t)((log->written - kept) % log->ring_size);
 	first = kept < log->ring_size - start ? (size_t)kept : log->ring_size - start;
-	monitor_write(m, log->ring + start, first);
-	monitor_write(m, log->ring, (size_t)kept - first);
+	write_text(m, log->ring + start, first);
+	write_text(m, log->ring, (size_t)kept - first);
 }
 
 static void command_space(struct monitor *m)

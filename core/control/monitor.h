@@ -16,7 +16,6 @@ struct monitor {
 
 /* Up to 159 characters. */
 __attribute__((format(printf, 2, 3))) void monitor_say(struct monitor *m, const char *format, ...);
-void monitor_write(struct monitor *m, const char *text, size_t length);
 
 /* pages.c: what the guest's page tables map, in ranges and entry by entry. */
 void monitor_mem(struct monitor *m);

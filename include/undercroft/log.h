@@ -33,8 +33,6 @@ void log_sink_remove(struct log *log, struct log_sink *sink);
  * anything else is written as it stands.
  */
 __attribute__((format(printf, 2, 3))) void log_printf(struct log *log, const char *format, ...);
-void log_vprintf(struct log *log, const char *format, va_list args);
-void log_write(struct log *log, const char *text, size_t length);
 
 /* The same into a buffer, always terminated. Returns the length it would have had. */
 __attribute__((format(printf, 3, 4))) size_t format_string(char *buffer, size_t size, const char *format, ...);

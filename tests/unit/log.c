@@ -151,7 +151,7 @@ static void test_sinks(void **state)
 	assert_int_equal(log.written, 10);
 
 	assert_int_equal(log_sink_add(&log, &s[LOG_SINK_MAX].sink), 0);
-	log_write(&log, "x", 1);
+	log_printf(&log, "x");
 	assert_int_equal(s[LOG_SINK_MAX].used, 1);
 }
 
@@ -180,22 +180,22 @@ static void test_ring(void **state)
 	struct log log = {.ring = ring, .ring_size = 8};
 
 	(void)state;
-	log_write(&log, "abc", 3);
+	log_printf(&log, "abc");
 	assert_string_equal(ring, "abc.....#");
-	log_write(&log, "defgh", 5);
+	log_printf(&log, "defgh");
 	assert_string_equal(ring, "abcdefgh#");
-	log_write(&log, "ij", 2);
+	log_printf(&log, "ij");
 	assert_string_equal(ring, "ijcdefgh#");
 	assert_int_equal(log.written, 10);
 	/* More than the ring holds: its last eight, where they would lie had each been written alone. */
-	log_write(&log, "0123456789", 10);
+	log_printf(&log, "0123456789");
 	assert_int_equal(log.written, 20);
 	for (unsigned i = 0; i < 8; i++)
 		assert_int_equal(ring[(12 + i) % 8], "23456789"[i]);
 	assert_int_equal(ring[8], '#');
 
 	log.ring_size = 0;
-	log_write(&log, "x", 1);
+	log_printf(&log, "x");
 	assert_int_equal(log.written, 21);
 }
 
