@@ -361,11 +361,6 @@ bool frame_has_left(const struct frame *frame)
 	       !frame->repeat_due;
 }
 
-bool frame_is_settled(const struct frame *frame)
-{
-	return frame_has_left(frame) && frame->unacknowledged == frame->end && !frame->code;
-}
-
 bool frame_is_expected(const struct frame *frame)
 {
 	return frame->code || frame->repeat_due ||

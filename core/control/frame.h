@@ -98,9 +98,6 @@ size_t frame_write(struct frame *frame, unsigned channel, const void *data, size
 /* Has everything been put on the line at least once? */
 bool frame_has_left(const struct frame *frame);
 
-/* Is everything acknowledged, and nothing half received? */
-bool frame_is_settled(const struct frame *frame);
-
 /* Has a frame only begun to arrive, or is one to be repeated that we asked for? Then more is to come very soon. */
 bool frame_is_expected(const struct frame *frame);
 

@@ -290,11 +290,6 @@ void link_poll(struct link *link)
 	}
 }
 
-bool link_is_busy(const struct link *link)
-{
-	return link->framed && !frame_is_settled(&link->frame);
-}
-
 void link_frame(struct link *link)
 {
 	uint64_t speed = link->frontend->config.speed;

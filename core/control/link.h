@@ -74,9 +74,6 @@ int link_flush(struct link *link);
  */
 void link_poll(struct link *link);
 
-/* Framed: is something on its way that needs link_poll() soon, a frame half received or not acknowledged? */
-bool link_is_busy(const struct link *link);
-
 /*
  * The client asked for frames and has its answer, written plain: sends that off, and from here on there are frames.
  * link_reset(), or a client that leaves, is not heard any more or gives way to a plain one ends that.

@@ -310,13 +310,6 @@ void rsp_binary(struct rsp *rsp, const void *bytes, size_t length)
 	}
 }
 
-size_t rsp_room(const struct rsp *rsp)
-{
-	size_t used = rsp->out_length - 1 + rsp->run;
-
-	return used < RSP_PACKET_MAX ? RSP_PACKET_MAX - used : 0;
-}
-
 void rsp_end(struct rsp *rsp)
 {
 	static const char digits[] = "0123456789abcdef", too_long[] = "$E.croft.reply too long";

@@ -68,7 +68,7 @@ bool rsp_interrupted(struct rsp *rsp);
 
 /*
  * A reply: rsp_begin(), any number of the others, rsp_end(), which sends it, bounded. What does not fit turns the whole
- * reply into an error, so callers ask rsp_room() first where the length is not known.
+ * reply into an error.
  */
 void rsp_begin(struct rsp *rsp);
 void rsp_char(struct rsp *rsp, char character);
@@ -77,8 +77,6 @@ __attribute__((format(printf, 2, 3))) void rsp_printf(struct rsp *rsp, const cha
 						      ...);	    /* up to 127 characters */
 void rsp_hex(struct rsp *rsp, const void *bytes, size_t length);    /* two digits a byte, in their order */
 void rsp_binary(struct rsp *rsp, const void *bytes, size_t length); /* escaped */
-/* Characters that fit for certain. */
-size_t rsp_room(const struct rsp *rsp);
 void rsp_end(struct rsp *rsp);
 
 #endif

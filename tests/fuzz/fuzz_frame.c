@@ -94,7 +94,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			size -= count;
 		}
 	}
-	(void)frame_is_settled(frame);
+	(void)frame_has_left(frame);
 	(void)frame_is_over(frame);
 	free(frame);
 	return 0;

@@ -148,6 +148,12 @@ static bool all_arrived(const struct bench *bench)
 	return true;
 }
 
+/* Everything is acknowledged, and nothing half received. */
+static bool is_settled(const struct frame *frame)
+{
+	return frame_has_left(frame) && frame->unacknowledged == frame->end && !frame->code;
+}
+
 /* Without faults everything is there within a bounded time, and both ends know it. */
 static void expect_settles(struct bench *bench)
 {
@@ -155,8 +161,7 @@ static void expect_settles(struct bench *bench)
 
 	bench->rate = 0;
 	bench->cut = 0;
-	while (!all_arrived(bench) || !frame_is_settled(&bench->end[0].frame) ||
-	       !frame_is_settled(&bench->end[1].frame)) {
+	while (!all_arrived(bench) || !is_settled(&bench->end[0].frame) || !is_settled(&bench->end[1].frame)) {
 		step(bench);
 		read_all(bench, 0, 300);
 		read_all(bench, 1, 300);

@@ -314,10 +314,8 @@ static void test_reply_that_does_not_fit(void **state)
 {
 	(void)state;
 	rsp_begin(&rsp);
-	for (unsigned i = 0; i < RSP_PACKET_MAX; i++) {
-		assert_int_equal(rsp_room(&rsp), RSP_PACKET_MAX - i);
+	for (unsigned i = 0; i < RSP_PACKET_MAX; i++)
 		rsp_char(&rsp, i & 1 ? 'a' : 'b');
-	}
 	rsp_end(&rsp);
 	assert_int_equal(rsp.out_length, RSP_PACKET_MAX + 4);
 	wire.out_count = 0;
