@@ -36,7 +36,7 @@ int insn_fetch(struct vcpu *vcpu, uint8_t bytes[INSN_LENGTH_MAX], unsigned *leng
 }
 
 /* APM vol. 3, "Legacy Prefixes" (1.2.1); LOCK is left to the decoder, which knows what it is good for */
-static bool is_prefix(uint8_t byte, bool long64)
+bool insn_is_prefix(uint8_t byte, bool long64)
 {
 	switch (byte) {
 	case 0x26:
@@ -60,7 +60,7 @@ static unsigned match_common(const uint8_t *bytes, unsigned count, bool long64)
 {
 	unsigned at = 0;
 
-	while (at < count && is_prefix(bytes[at], long64))
+	while (at < count && insn_is_prefix(bytes[at], long64))
 		at++;
 	if (count - at < 2 || bytes[at] != 0x0f)
 		return 0;

@@ -288,7 +288,7 @@ void step_end(struct vcpu *vcpu, bool completed)
 	if (step->write)
 		debug_page_written(vcpu, step->gpa & PAGE_MASK);
 	extras_restore(vcpu);
-	vcpu->backend->nested_activate(vcpu, &vcpu->vm->base);
+	vcpu->backend->nested_activate(vcpu, debug_view(vcpu));
 	vcpu->work &= ~WORK_VIEW;
 	if (!step->delivery)
 		single_end(vcpu, completed);
@@ -303,7 +303,7 @@ void step_view_refresh(struct vcpu *vcpu)
 	struct step_state *step = &vcpu->step;
 
 	if (!step->active) {
-		vcpu->backend->nested_activate(vcpu, &vcpu->vm->base);
+		vcpu->backend->nested_activate(vcpu, debug_view(vcpu));
 		return;
 	}
 	if (view_aim(vcpu))

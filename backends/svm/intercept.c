@@ -94,6 +94,7 @@ int svm_intercept(struct vcpu *vcpu, enum intercept_kind kind, uint32_t argument
 			svm->vmcb.intercept_exceptions = svm->saved_exceptions;
 		return 0;
 	case INTERCEPT_NMI:
+		svm->saved_nmi = on;
 		/* a step has it anyway */
 		if (!(svm->vmcb.v_intr & VMCB_V_INTR_MASKING))
 			mask_set(&svm->vmcb.intercept_1, VMCB_INTERCEPT1_NMI, on);
@@ -133,7 +134,7 @@ void svm_step(struct vcpu *vcpu, bool on)
 		vmcb->v_intr |= VMCB_V_INTR_MASKING;
 	} else {
 		vmcb->intercept_exceptions = svm_vcpu(vcpu)->saved_exceptions;
-		mask_set(&vmcb->intercept_1, VMCB_INTERCEPT1_NMI, intercept_count(vcpu, INTERCEPT_NMI, 0) != 0);
+		mask_set(&vmcb->intercept_1, VMCB_INTERCEPT1_NMI, svm_vcpu(vcpu)->saved_nmi);
 		vmcb->v_intr &= ~VMCB_V_INTR_MASKING;
 		if (vmcb->intercept_1 & VMCB_INTERCEPT1_VINTR)
 			vmcb->v_intr |= VMCB_V_IRQ;

@@ -10,6 +10,7 @@
 #define VECTOR_BP 3
 #define VECTOR_OF 4
 
+#define OPCODE_INT3 0xcc
 #define OPCODE_INT  0xcd
 #define OPCODE_INTO 0xce
 
@@ -175,12 +176,19 @@ static uint8_t software_length(struct vcpu *vcpu)
 /* QUIRK_INT3_IS_INT_N: one of INT n, INT3 and INTO. */
 static void software_interrupt_decode(struct vcpu *vcpu)
 {
+	const struct vmcb *vmcb = &svm_vcpu(vcpu)->vmcb;
 	struct exit_detail *detail = &vcpu->detail;
+	const uint8_t *byte;
 	struct insn insn;
 
 	detail->exception.vector = VECTOR_BP;
 	detail->exception.length = 1;
 	/* what is none of them is what the guest has where a breakpoint is planted */
+	byte = insn_byte_quick(vcpu, vmcb->cs.base, vmcb->cr0, vmcb->cr3, vmcb->cr4, vmcb->efer);
+	while (byte && insn_is_prefix(*byte, vcpu->code_flags & SEG_ATTR_L) && ((uintptr_t)byte + 1) & ~PAGE_MASK)
+		byte++;
+	if (byte && (*byte < OPCODE_INT3 || *byte > OPCODE_INTO) && !insn_is_prefix(*byte, true))
+		return;
 	if (insn_decode(vcpu, &insn) || !(insn.flags & INSN_INTERRUPT))
 		return;
 	detail->exception.length = insn.length;

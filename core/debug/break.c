@@ -39,11 +39,11 @@ static bool is_planted_at(struct vcpu *vcpu, const struct breakpoint *b, gva_t p
 	return b->planted && linear_cut(vcpu, b->address) == pc;
 }
 
-static struct breakpoint *break_at(struct vcpu *vcpu, gva_t pc)
+struct breakpoint *debug_break_at(struct vcpu *vcpu, gva_t pc)
 {
 	struct debug *debug = vcpu->debug;
 
-	for (struct breakpoint *b = debug->breaks; b < debug->breaks + DEBUG_BREAK_MAX; b++) {
+	for (struct breakpoint *b = debug->breaks; b < debug->breaks + debug->breaks_end; b++) {
 		if (is_planted_at(vcpu, b, pc))
 			return b;
 	}
@@ -52,7 +52,7 @@ static struct breakpoint *break_at(struct vcpu *vcpu, gva_t pc)
 
 bool debug_break_here(struct vcpu *vcpu)
 {
-	return vcpu->debug->pages_used && break_at(vcpu, debug_pc(vcpu));
+	return vcpu->debug->pages_used && debug_break_at(vcpu, debug_pc(vcpu));
 }
 
 static void unplant(struct vcpu *vcpu, struct breakpoint *b)
@@ -213,6 +213,8 @@ int debug_break_add(struct vcpu *vcpu, const struct break_request *request)
 		.address = request->address,
 		.code_at = debug->code_used,
 	};
+	if (debug->breaks_end <= b - debug->breaks)
+		debug->breaks_end = (unsigned)(b - debug->breaks) + 1;
 	ret = debug_code_set(debug, b, request);
 	if (!ret)
 		ret = break_resolve(vcpu, b);
@@ -248,7 +250,7 @@ void debug_breaks_release(struct vcpu *vcpu)
 		b->used = false;
 	}
 	debug->follows = debug->waits = false;
-	debug->code_used = 0;
+	debug->code_used = debug->breaks_end = 0;
 	owner_release(vcpu, &debug_owner);
 }
 
@@ -262,7 +264,7 @@ bool debug_break_hit(struct vcpu *vcpu)
 	if (!debug || !debug->pages_used)
 		return false;
 	pc = debug_pc(vcpu);
-	for (const struct breakpoint *b = debug->breaks; b < debug->breaks + DEBUG_BREAK_MAX && !stops; b++) {
+	for (const struct breakpoint *b = debug->breaks; b < debug->breaks + debug->breaks_end && !stops; b++) {
 		if (!is_planted_at(vcpu, b, pc))
 			continue;
 		hit = true;
@@ -281,7 +283,7 @@ bool debug_break_hit(struct vcpu *vcpu)
 
 bool debug_break_insn(struct vcpu *vcpu, struct insn *insn)
 {
-	struct breakpoint *b = vcpu->debug->pages_used ? break_at(vcpu, debug_pc(vcpu)) : NULL;
+	struct breakpoint *b = vcpu->debug->pages_used ? debug_break_at(vcpu, debug_pc(vcpu)) : NULL;
 	const struct planted_page *p = b ? debug_planted_page(vcpu, b->gpa & PAGE_MASK) : NULL;
 	uint64_t mode, at;
 

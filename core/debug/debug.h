@@ -66,6 +66,7 @@ struct debug {
 	bool lets_pass;
 	bool waits; /* a breakpoint waits for its page: page faults exit */
 	struct breakpoint breaks[DEBUG_BREAK_MAX];
+	unsigned breaks_end; /* none behind that was ever used */
 	uint8_t code_bytes[DEBUG_CODE_SIZE];
 	unsigned code_used;
 	struct planted_page pages[DEBUG_PAGE_MAX];
@@ -89,6 +90,9 @@ int debug_step_settle(struct vcpu *vcpu);
 
 /* RIP as a linear address, as breakpoints have it. */
 gva_t debug_pc(struct vcpu *vcpu);
+
+/* The first breakpoint that is planted at a linear address, or NULL. */
+struct breakpoint *debug_break_at(struct vcpu *vcpu, gva_t pc);
 
 /* Is a breakpoint planted at the instruction pointer? */
 bool debug_break_here(struct vcpu *vcpu);

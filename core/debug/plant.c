@@ -30,9 +30,12 @@ struct planted_page *debug_planted_page(struct vcpu *vcpu, gpa_t page)
 {
 	struct debug *debug = vcpu->debug;
 
-	for (unsigned i = 0; debug->pages_used && i < DEBUG_PAGE_MAX; i++) {
-		if (debug->pages[i].count && debug->pages[i].page == page)
+	for (unsigned i = 0, left = debug->pages_used; left && i < DEBUG_PAGE_MAX; i++) {
+		if (!debug->pages[i].count)
+			continue;
+		if (debug->pages[i].page == page)
 			return &debug->pages[i];
+		left--;
 	}
 	return NULL;
 }
@@ -121,6 +124,16 @@ static enum verdict fetch(struct vcpu *vcpu, struct planted_page *p, gpa_t page)
 	return VERDICT_RESUME;
 }
 
+const struct nested_view *debug_view(const struct vcpu *vcpu)
+{
+	const struct debug *debug = vcpu->debug;
+
+	/* one that is behind its base is aimed again by the next fetch that exits */
+	if (debug && debug->in_code && debug->code.base_generation == vcpu->vm->base.generation)
+		return &debug->code;
+	return &vcpu->vm->base;
+}
+
 bool debug_nested(struct vcpu *vcpu, enum verdict *verdict)
 {
 	struct debug *debug = vcpu->debug;
@@ -152,6 +165,8 @@ void debug_page_written(struct vcpu *vcpu, gpa_t page)
 	/* one that is closed is copied when it is opened */
 	if (p && p->open)
 		copy_refresh(vcpu, p);
+	else if (p)
+		code_leave(vcpu);
 }
 
 /* All of it is memory, and the guest has it where it lies. */
@@ -238,10 +253,16 @@ void debug_plants_refresh(struct vcpu *vcpu)
 
 int debug_plant_step_over(struct vcpu *vcpu)
 {
+	const struct breakpoint *b;
 	gpa_t page;
 	bool may_cross;
 
-	if (!vcpu->debug->pages_used || !code_page(vcpu, &page, &may_cross) || !debug_planted_page(vcpu, page))
+	if (!vcpu->debug->pages_used)
+		return 0;
+	b = debug_break_at(vcpu, debug_pc(vcpu));
+	if (b)
+		return step_through(vcpu, b->gpa & PAGE_MASK);
+	if (!code_page(vcpu, &page, &may_cross) || !debug_planted_page(vcpu, page))
 		return 0;
 	return step_through(vcpu, page);
 }

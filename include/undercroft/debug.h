@@ -11,6 +11,7 @@
 #include <undercroft/mem.h>
 
 struct debug;
+struct nested_view;
 struct vcpu;
 
 /* Why the guest stands. */
@@ -152,6 +153,9 @@ int debug_mem_write(struct vcpu *vcpu, const struct debug_space *space, uint64_t
  * detail is loaded. Returns false if it is not; else *verdict is how the exit ends.
  */
 bool debug_nested(struct vcpu *vcpu, enum verdict *verdict);
+
+/* The view that is right while nothing is stepped. */
+const struct nested_view *debug_view(const struct vcpu *vcpu);
 
 /* A stepped instruction has or may have written to this page. */
 void debug_page_written(struct vcpu *vcpu, gpa_t page);

@@ -39,6 +39,9 @@ struct insn {
  */
 int insn_fetch(struct vcpu *vcpu, uint8_t bytes[INSN_LENGTH_MAX], unsigned *length, struct mem_fault *fault);
 
+/* Is it a legacy prefix other than LOCK, or, in 64-bit code, REX? */
+bool insn_is_prefix(uint8_t byte, bool long64);
+
 /* Decodes the instruction at CS:RIP. Returns 0, -EFAULT if it cannot be fetched, or -EINVAL if it is none. */
 int insn_decode(struct vcpu *vcpu, struct insn *out);
 
