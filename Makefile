@@ -36,7 +36,7 @@ all: $(O)/undercroft.elf
 
 # --- targets that must work before anything is installed ------------------------------------------------------------
 
-.PHONY: help clean distclean deps demo check check-full
+.PHONY: help clean distclean deps demo check check-full install
 help:
 	@printf '%s\n' \
 	'make                build $(O)/undercroft.elf' \
@@ -50,12 +50,18 @@ help:
 	'make fuzz           all fuzzers (SECONDS_EACH=60)' \
 	'make format         clang-format the tree' \
 	'make deps           install what building and testing need' \
+	'make install        what a debugger needs on its computer, to PREFIX (/usr/local) below DESTDIR' \
 	'make clean          remove what was built          make distclean  and what was downloaded' \
 	'' \
 	'O=DIR out of tree   CC=clang   V=1 shows the commands'
 
 deps:
 	$(Q)tools/deps --dest $(DEPS)
+
+PREFIX ?= /usr/local
+install:
+	$(Q)install -d '$(DESTDIR)$(PREFIX)/share/undercroft/gdb'
+	$(Q)install -m 644 client/gdb/*.xml client/gdb/*.py '$(DESTDIR)$(PREFIX)/share/undercroft/gdb'
 
 demo: deps
 	$(Q)$(MAKE) --no-print-directory $(O)/undercroft.img
@@ -72,7 +78,7 @@ clean:
 distclean:
 	$(Q)rm -rf '$(O)'
 
-NO_CONFIG_GOALS := help clean distclean deps demo check check-full format %config
+NO_CONFIG_GOALS := help clean distclean deps demo check check-full install format %config
 ifneq ($(filter-out $(NO_CONFIG_GOALS),$(or $(MAKECMDGOALS),all)),)
 NEED_CONFIG := y
 endif

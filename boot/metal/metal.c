@@ -15,7 +15,7 @@ static void *metal_phys_map(struct platform *platform, paddr_t address, size_t l
 
 	if (address >= metal->mapped || length > metal->mapped - address)
 		return NULL;
-	return (void *)(uintptr_t)address;
+	return (void *)(address ? (uintptr_t)address : metal->alias);
 }
 
 static uint32_t metal_port_in(struct platform *platform, uint16_t port, unsigned size)

@@ -11,6 +11,7 @@ struct metal {
 	struct platform platform; /* first */
 	uint32_t tsc_mhz;	  /* at least 1 */
 	paddr_t mapped;		  /* [0, mapped) can be reached by phys_map */
+	uintptr_t alias;	  /* where physical address 0 is mapped, too: there it is no null pointer; 0: nowhere */
 };
 
 /* tsc_mhz 0: measured against the PIT's second channel, which ends stopped. */

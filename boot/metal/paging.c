@@ -77,6 +77,7 @@ paddr_t paging_build_identity(paddr_t *next, uint64_t room, paddr_t top, bool pa
 
 	if (!root || !table_fill(&build, root, LEVELS, 0))
 		return 0;
+	((uint64_t *)(uintptr_t)root)[TABLE_ENTRIES - 1] = ((const uint64_t *)(uintptr_t)root)[0];
 	*next = build.next;
 	return root;
 }

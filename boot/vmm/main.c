@@ -18,6 +18,7 @@
 
 #include "boot/metal/cpu.h"
 #include "boot/metal/metal.h"
+#include "boot/metal/paging.h"
 #include "boot/metal/screen.h"
 #include "boot/metal/traps.h"
 #include "core/apic.h"
@@ -325,6 +326,7 @@ void vmm_main(const void *handoff, uint64_t handoff_size, uint64_t mapped)
 		vmm.has_font = true;
 	}
 	metal_init(&vmm.metal, machine->tsc_mhz, mapped);
+	vmm.metal.alias = PAGING_ALIAS;
 	vmm.log.ring = vmm.ring;
 	vmm.log.ring_size = sizeof(vmm.ring);
 	frontends_adopt(handoff);
