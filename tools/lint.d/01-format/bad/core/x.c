@@ -1,5 +1,2 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-int f(void)
-{
-	return 1;
-}
+int  f( void ) { return 1; }

@@ -1,5 +1,2 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-void f(void)
-{
-	__asm__ volatile("hlt");
-}
+void f(void) { __asm__ volatile("hlt"); }
