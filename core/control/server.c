@@ -12,6 +12,7 @@
 #include <undercroft/vcpu.h>
 
 #include "core/control/packets.h"
+#include "core/control/regs.h"
 
 /* --- replies and arguments that are common --- */
 
@@ -328,10 +329,24 @@ static void server_print(struct vcpu *vcpu, const char *text, size_t length)
 	rsp_end(&server->rsp);
 }
 
+/* Expressions have registers of up to 64 bits. */
+static bool server_reg(struct vcpu *vcpu, unsigned number, uint64_t *value)
+{
+	uint8_t bytes[REGS_BYTES_MAX];
+	unsigned size = regs_get(vcpu, number, bytes);
+
+	if (size == 0 || size > sizeof(*value))
+		return false;
+	*value = 0;
+	memcpy(value, bytes, size);
+	return true;
+}
+
 void server_init(struct server *server, struct vcpu *vcpu, struct link *link, bool listens)
 {
 	memset(server, 0, sizeof(*server));
-	server->control = (struct control){.stopped = server_stopped, .poll = server_poll, .print = server_print};
+	server->control = (struct control){
+		.stopped = server_stopped, .poll = server_poll, .print = server_print, .reg = server_reg};
 	server->vcpu = vcpu;
 	server->listens = listens;
 	rsp_init(&server->rsp, link);

@@ -585,6 +585,69 @@ static void test_detail_exception(void **state)
 	}
 }
 
+/* RIP points to them. What is none of them is what the guest has under a planted INT3. */
+static void test_detail_software_interrupts(void **state)
+{
+	static const struct {
+		uint64_t code;
+		const char *bytes;
+		size_t length;
+		uint8_t vector, expected;
+		bool is_interrupt;
+	} cases[] = {
+		{VMEXIT_EXCEPTION + 3, "\xcc", 1, 3, 1, false},
+		{VMEXIT_EXCEPTION + 4, "\xce", 1, 4, 1, false},
+		{VMEXIT_EXCEPTION + 3, "\x66\xcc", 2, 3, 2, false},
+		{VMEXIT_SWINT, "\xcc", 1, 3, 1, false},
+		{VMEXIT_SWINT, "\xce", 1, 4, 1, false},
+		{VMEXIT_SWINT, "\xcd\x21", 2, 0x21, 2, true},
+		{VMEXIT_SWINT, "\xcd\xcc", 2, 0xcc, 2, true},
+		{VMEXIT_SWINT, "\x66\xcd\x10", 3, 0x10, 3, true},
+		{VMEXIT_SWINT, "\x90", 1, 3, 1, false},
+		{VMEXIT_SWINT, "\x66\x89\xcb", 3, 3, 1, false},
+	};
+
+	(void)state;
+	for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct exit_detail d;
+
+		place(cases[i].bytes, cases[i].length);
+		d = detail(cases[i].code, 0, 0);
+		assert_int_equal(d.exception.vector, cases[i].vector);
+		assert_int_equal(d.exception.length, cases[i].expected);
+		assert_int_equal(d.exception.is_interrupt, cases[i].is_interrupt);
+	}
+	assert_int_equal(detail(VMEXIT_EXCEPTION + 6, 0, 0).exception.length, 0);
+}
+
+/* QUIRK_INT3_IS_INT_N, and nowhere else. */
+static void test_int3_quirk(void **state)
+{
+	(void)state;
+	assert_int_equal(ops->intercept(vcpu, INTERCEPT_EXCEPTION, 3, true), 0);
+	assert_int_equal(vmcb->intercept_1 & VMCB_INTERCEPT1_INTN, 0);
+	assert_int_equal(ops->intercept(vcpu, INTERCEPT_EXCEPTION, 3, false), 0);
+	fake.vm.quirks = QUIRK_INT3_IS_INT_N;
+	assert_int_equal(ops->intercept(vcpu, INTERCEPT_EXCEPTION, 3, true), 0);
+	assert_int_not_equal(vmcb->intercept_1 & VMCB_INTERCEPT1_INTN, 0);
+	assert_int_equal(ops->intercept(vcpu, INTERCEPT_EXCEPTION, 3, false), 0);
+	assert_int_equal(vmcb->intercept_1 & VMCB_INTERCEPT1_INTN, 0);
+}
+
+static void test_paging_intercepts(void **state)
+{
+	uint32_t before = vmcb->intercept_1;
+
+	(void)state;
+	assert_int_equal(ops->intercept(vcpu, INTERCEPT_PAGING, 0, true), 0);
+	assert_int_equal(vmcb->intercept_cr_write, 0x18);
+	assert_int_equal(vmcb->intercept_1 & ~before, 1u << 5 | 1u << 25);
+	assert_int_equal(vmcb->intercept_3, 1u << 2);
+	assert_int_equal(ops->intercept(vcpu, INTERCEPT_PAGING, 0, false), 0);
+	assert_int_equal(vmcb->intercept_cr_write | vmcb->intercept_3, 0);
+	assert_int_equal(vmcb->intercept_1, before);
+}
+
 /* --- regs.c --- */
 
 static void test_registers(void **state)
@@ -1169,6 +1232,9 @@ int main(void)
 		TEST(test_detail_in_smm),
 		TEST(test_detail_nested),
 		TEST(test_detail_exception),
+		TEST(test_detail_software_interrupts),
+		TEST(test_int3_quirk),
+		TEST(test_paging_intercepts),
 		TEST(test_registers),
 		TEST(test_registers_in_place),
 		TEST(test_efer_hides_svme),
