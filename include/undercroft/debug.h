@@ -109,7 +109,7 @@ struct break_request {
 /*
  * Arms a breakpoint; one whose page is not mapped waits until it is. The same once more (kind, address, length,
  * binding) replaces conditions and commands. Returns 0, -EINVAL (length, address), -ENOSPC (table full), -E2BIG
- * (expressions), -ENOMEM, -EACCES (hidden or device memory) or -ENOTSUP.
+ * (expressions), -ENOMEM, -EACCES (hidden or device memory) or -ENOTSUP (any kind but BREAK_SOFT).
  */
 int debug_break_add(struct vcpu *vcpu, const struct break_request *request);
 
