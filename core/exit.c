@@ -13,6 +13,7 @@
 
 #include "core/breakpoint.h"
 #include "core/exit.h"
+#include "core/single.h"
 
 static const char *const exit_names[EXIT_KIND_COUNT] = {
 #define X(symbol, name) [EXIT_##symbol] = name,
@@ -91,6 +92,35 @@ static enum verdict exit_machine_check(struct vcpu *vcpu)
 	return VERDICT_RESUME;
 }
 
+/*
+ * The CPU fetched it by a translation that its TLB still has and the guest's tables have no more. It may lose such a
+ * translation at any time: so it does now, and what the guest meets when it tries again is what it would meet on the
+ * bare machine. What the CPU finds nevertheless lies where it can fetch and we do not read, in a device: that is
+ * refused. One step tells the two apart.
+ * APM vol. 2, "TLB Management" (5.5); SDM vol. 3, "Caching Translation Information" (4.10)
+ */
+enum verdict exit_refetch(struct vcpu *vcpu)
+{
+	struct single_state *single = &vcpu->single;
+
+	if (single->active && single->refetched) {
+		unsigned count = ++vcpu->refetch_refusals;
+
+		if ((count & (count - 1)) == 0)
+			log_printf(vcpu->vm->log,
+				   "undercroft: #GP: an instruction that exits lies in a device, at %llx (%u so far)\n",
+				   (unsigned long long)vcpu->rip, count);
+		instruction_end(vcpu, false);
+		event_queue_gp(vcpu);
+		return VERDICT_RESUME;
+	}
+	if (!single->active)
+		single_begin(vcpu, NULL);
+	single->refetched = true;
+	vcpu->backend->tlb_flush(vcpu, TLB_FLUSH_GUEST);
+	return VERDICT_RESUME;
+}
+
 /* Carried out by the CPU, for whoever wants to know when it is done. */
 static enum verdict exit_paging(struct vcpu *vcpu)
 {
@@ -120,6 +150,7 @@ const exit_handler_fn exit_defaults[EXIT_KIND_COUNT] = {
 	[EXIT_MACHINE_CHECK] = exit_machine_check,
 	[EXIT_HLT] = exit_hlt,
 	[EXIT_MWAIT] = exit_mwait,
+	[EXIT_REFETCH] = exit_refetch,
 	[EXIT_UNKNOWN] = exit_unexpected,
 };
 

@@ -26,6 +26,11 @@ enum verdict exit_xsetbv(struct vcpu *vcpu);
 /* exit.c: fatal */
 enum verdict exit_unexpected(struct vcpu *vcpu);
 
+/*
+ * exit.c: the instruction that exited cannot be read at RIP, or is no such instruction. The guest executes it again.
+ */
+enum verdict exit_refetch(struct vcpu *vcpu);
+
 /* idle.c */
 enum verdict exit_intr(struct vcpu *vcpu);
 enum verdict exit_hlt(struct vcpu *vcpu);

@@ -87,8 +87,8 @@ static enum verdict io_string(struct vcpu *vcpu)
 	uint64_t mask, value = 0;
 	gva_t linear;
 
-	if (insn_decode(vcpu, &insn))
-		return VERDICT_FATAL;
+	if (insn_decode(vcpu, &insn) || !(insn.flags & INSN_STRING))
+		return exit_refetch(vcpu);
 	vcpu->exit.length = insn.length;
 	operand = string_operand_decode(vcpu, &insn, in);
 	mask = address_mask(operand.address_size);
@@ -154,6 +154,8 @@ enum verdict exit_io(struct vcpu *vcpu)
 	vcpu->backend->decode_detail(vcpu);
 	if (vcpu->detail.io.string)
 		return io_string(vcpu);
+	if (!vcpu->exit.length)
+		return exit_refetch(vcpu);
 	io_register(vcpu);
 	breakpoint_port(vcpu, vcpu->detail.io.port, vcpu->detail.io.size);
 	return VERDICT_SKIP_INSN;

@@ -51,6 +51,7 @@ void single_begin(struct vcpu *vcpu, const struct insn *insn)
 		vcpu->gpr[GPR_R11] |= TF;
 	}
 	single->active = true;
+	single->refetched = false;
 	backend->step(vcpu, true);
 }
 

@@ -79,7 +79,7 @@ static __attribute__((noinline)) uint8_t length_find(struct svm_vcpu *svm)
 	}
 	length = vcpu_insn_length(vcpu);
 	if (!length)
-		vcpu_fatal(vcpu, "the instruction that exited cannot be read");
+		vcpu->exit.kind = EXIT_REFETCH;
 	return (uint8_t)length;
 }
 
@@ -150,14 +150,12 @@ void svm_run(struct vcpu *vcpu)
 	svm_enter(svm);
 }
 
-/* From the next RIP, unless that has wrapped around. */
+/* From the next RIP, unless that has wrapped around. 0: it cannot be read. */
 static void io_length_find(struct vcpu *vcpu, uint64_t next)
 {
 	uint64_t length = next - vcpu->rip;
 
 	vcpu->exit.length = (uint8_t)(length - 1 < INSN_LENGTH_MAX ? length : vcpu_insn_length(vcpu));
-	if (!vcpu->exit.length)
-		vcpu_fatal(vcpu, "the instruction that exited cannot be read");
 }
 
 /*

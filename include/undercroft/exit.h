@@ -35,6 +35,7 @@ struct vcpu;
  * HLT         HLT executed
  * MWAIT       MWAIT executed
  * PAGING      an instruction that may change where linear addresses lead
+ * REFETCH     an instruction exited whose length the CPU does not tell, and which cannot be read
  */
 #define EXIT_KINDS(X)             \
 	X(UNKNOWN, "unknown")     \
@@ -58,7 +59,8 @@ struct vcpu;
 	X(MACHINE_CHECK, "mce")   \
 	X(HLT, "hlt")             \
 	X(MWAIT, "mwait")         \
-	X(PAGING, "paging")
+	X(PAGING, "paging")       \
+	X(REFETCH, "refetch")
 
 enum exit_kind {
 #define X(symbol, name) EXIT_##symbol,

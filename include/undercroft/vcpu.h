@@ -64,6 +64,7 @@ struct step_state {
 struct single_state {
 	bool active;
 	bool completed; /* the last one was carried out */
+	bool refetched; /* it exited and could not be read, and the CPU has fetched it anew */
 	bool guest_tf;	/* RFLAGS.TF as the guest had it */
 	uint32_t flags; /* INSN_x of what TF is visible to */
 	uint64_t dr6;	/* as the guest had it */
@@ -110,6 +111,7 @@ struct vcpu {
 	struct step_state step;
 	struct single_state single;
 	struct idle_state idle;
+	uint32_t refetch_refusals;
 	uint8_t breakpoint_hits; /* DR6.B0 to B3 that the instruction we carried out earned */
 	struct debug *debug;	 /* NULL: nothing can stop the guest */
 	struct region apic;	 /* watched while other CPUs are hidden */

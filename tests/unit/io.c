@@ -558,13 +558,65 @@ static void test_hidden_memory(void **state)
 	assert_int_equal(*at(SPINE_HIDDEN), 0x12);
 }
 
-static void test_undecodable(void **state)
+/* An IN or INS that cannot be read. */
+static void io_lost(bool string)
+{
+	struct exit_detail detail = {.io = {.port = PORT, .size = 1, .in = true, .string = string}};
+
+	spine_exit(&spine, EXIT_IO, 0, &detail, NULL);
+	assert_null(vcpu->fatal);
+}
+
+/*
+ * The CPU executed it by a translation that is gone, or what is there now is none: it loses the translation and tries
+ * again, once. What comes back lies in no memory.
+ */
+static void test_refetch(void **state)
+{
+	const struct exit_detail fault = {
+		.exception = {.vector = 14, .has_error = true, .error = 0x10, .address = SPINE_CODE}};
+
+	(void)state;
+	for (unsigned i = 0; i < 8; i++) {
+		bool string = i & 1;
+
+		vcpu->rip = SPINE_CODE;
+		spine_code(&spine, string ? "\x0f\xa2" : "\x0f\x0a", 2);
+		io_lost(string);
+		assert_int_equal(fake->flushes, 2 * i + 1);
+		assert_null(spine_injected(&spine));
+		assert_true(fake->stepping);
+		/* the guest's own fault, and the next time is another one */
+		spine_exit(&spine, EXIT_EXCEPTION, 0, &fault, NULL);
+		assert_int_equal(spine_injected(&spine)->vector, 14);
+		assert_int_equal(spine_injected(&spine)->address, SPINE_CODE);
+		assert_false(fake->stepping);
+		io_lost(string);
+		assert_int_equal(fake->flushes, 2 * i + 2);
+		assert_null(spine_injected(&spine));
+		/* it came back */
+		io_lost(string);
+		assert_int_equal(fake->flushes, 2 * i + 2);
+		assert_int_equal(spine_injected(&spine)->vector, 13);
+		assert_false(fake->stepping);
+		assert_int_equal(vcpu->rip, SPINE_CODE);
+		assert_false(vcpu->rflags & X86_FLAGS_TF);
+	}
+	assert_int_equal(device.reads, 0);
+	assert_true(spine_logged(&spine, "#GP: an instruction that exits lies in a device, at 8000 (8 so far)"));
+	assert_false(spine_logged(&spine, "(7 so far)"));
+}
+
+/* What can be read when it comes back is carried out. */
+static void test_refetch_succeeds(void **state)
 {
 	(void)state;
-	vcpu->rip = SPINE_CODE;
 	spine_code(&spine, "\x0f\x0a", 2);
-	io(1, true, true);
-	assert_non_null(vcpu->fatal);
+	io_lost(true);
+	STRING(1, true, "\x6c");
+	assert_int_equal(device.reads, 1);
+	assert_false(fake->stepping);
+	assert_null(spine_injected(&spine));
 }
 
 int main(void)
@@ -588,7 +640,8 @@ int main(void)
 		TEST(test_page_faults),
 		TEST(test_segment_faults),
 		TEST(test_hidden_memory),
-		TEST(test_undecodable),
+		TEST(test_refetch),
+		TEST(test_refetch_succeeds),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
