@@ -185,7 +185,8 @@ bool rsp_interrupted(struct rsp *rsp)
 	uint8_t byte;
 
 	link_poll(rsp->link);
-	while (link_read(rsp->link, LINK_RSP, &byte, 1)) {
+	/* not for ever: there are wires that are faster than this loop */
+	for (unsigned i = 0; i < RSP_GARBAGE_MAX && link_read(rsp->link, LINK_RSP, &byte, 1); i++) {
 		if (byte == CHAR_INTERRUPT)
 			return true;
 	}

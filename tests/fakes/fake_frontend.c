@@ -40,8 +40,11 @@ static int mailbox_recover(struct frontend *frontend)
 static size_t mailbox_read(struct frontend *frontend, void *buffer, size_t length)
 {
 	struct fake_frontend *fake = to_fake(frontend);
-	size_t count = fake->in_count - fake->in_read;
+	size_t count;
 
+	if (fake->in_count == fake->in_read && fake->on_silence)
+		fake->on_silence(fake);
+	count = fake->in_count - fake->in_read;
 	if (fake->gone || fake->was_reset || !count || now_us(frontend) < fake->next_us)
 		return 0;
 	fake->next_us = now_us(frontend) + fake->pace_us;

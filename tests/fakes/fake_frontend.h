@@ -25,7 +25,8 @@ struct fake_frontend {
 	unsigned recovered;
 	uint8_t in[FAKE_QUEUE], out[FAKE_QUEUE]; /* from the peer, and to it */
 	size_t in_count, in_read, out_count;
-	void (*on_write)(struct fake_frontend *fake); /* a packet has just been sent; NULL: nobody cares */
+	void (*on_write)(struct fake_frontend *fake);	/* a packet has just been sent; NULL: nobody cares */
+	void (*on_silence)(struct fake_frontend *fake); /* the peer is asked and has said nothing; NULL: it is silent */
 };
 
 /* An opened one; the platform gives the time. */

@@ -212,7 +212,11 @@ static void fake_cache_flush(struct platform *platform)
 
 static uint64_t fake_now_us(struct platform *platform)
 {
-	return fake_of(platform)->clock_us++;
+	struct fake_platform *fake = fake_of(platform);
+	uint64_t now = fake->clock_us;
+
+	fake->clock_us += fake->clock_step_us;
+	return now;
 }
 
 static void fake_halt(struct platform *platform)
@@ -256,6 +260,7 @@ void fake_platform_init(struct fake_platform *fake, uint64_t memory_size)
 {
 	memset(fake, 0, sizeof(*fake));
 	fake->platform.ops = &fake_platform_ops;
+	fake->clock_step_us = 1;
 	if (memory_size != 0)
 		fake_memory_add(fake, 0, memory_size);
 }

@@ -86,7 +86,8 @@ struct fake_platform {
 	unsigned cpuid_count;
 	struct fake_access access[FAKE_ACCESS_MAX]; /* the first FAKE_ACCESS_MAX of them */
 	unsigned access_count;			    /* of all, also those that are not kept */
-	uint64_t clock_us; /* the time; one microsecond passes with each access and each query */
+	uint64_t clock_us;			    /* the time; one microsecond passes with each access */
+	uint64_t clock_step_us;			    /* and that with each query; 1 unless a test says otherwise */
 	unsigned memory_type_writes;
 	unsigned halts, resets; /* how often halt() and reset() were called */
 	unsigned cache_flushes;

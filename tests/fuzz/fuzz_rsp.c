@@ -9,6 +9,9 @@
 
 #include "tests/unit/client.h"
 
+#define CLOCK_STEP_US 500
+#define POLLS_MAX     400
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 /* Puts the checksum of each packet right unless its digits are capitals. */
@@ -29,17 +32,27 @@ static void repair(uint8_t *bytes, size_t size)
 	}
 }
 
-/* The wire is never silent: whatever came before, a guest that stands is released by what is no client. */
+/* Whatever came before, a guest that stands is released by what is no client. */
 static void make_noise(struct fake_frontend *wire)
 {
-	static uint8_t noise[RSP_GARBAGE_MAX];
+	static const uint8_t noise[FAKE_PACKET] = {'x', 'x', 'x', 'x', 'x', 'x', 'x', 'x'};
+	struct client *client = CONTAINER_OF(wire, struct client, wire);
 
-	wire->out_count = 0;
-	if (wire->in_read < wire->in_count)
+	if (!debug_is_stopped(&client->spine.fake.vcpu.vcpu))
 		return;
-	memset(noise, 'x', sizeof(noise));
 	wire->in_read = wire->in_count = 0;
 	fake_frontend_say(wire, noise, sizeof(noise));
+}
+
+/* Nobody counts what is answered. */
+static void forget(struct fake_frontend *wire)
+{
+	wire->out_count = 0;
+}
+
+static bool is_heard(const struct client *client)
+{
+	return client->wire.in_read == client->wire.in_count && client->link.in_read == client->link.in_written;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -52,14 +65,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	client_init(&client);
 	client.wire.busy_us = 0;
-	client.wire.on_write = make_noise;
+	client.wire.on_write = forget;
+	client.wire.on_silence = make_noise;
+	/* waits for acknowledgements that never come are long, and each look at the clock is one of the loop's */
+	client.spine.fake.platform.clock_step_us = CLOCK_STEP_US;
 	memcpy(bytes, data, size);
 	repair(bytes, size);
 	fake_frontend_say(&client.wire, bytes, size);
-	memset(bytes, 'x', sizeof(bytes));
-	fake_frontend_say(&client.wire, bytes, sizeof(bytes));
-	fake_frontend_say(&client.wire, bytes, sizeof(bytes));
-	for (unsigned i = 0; i < 400 && client.wire.in_read < client.wire.in_count; i++) {
+	for (unsigned i = 0; i < POLLS_MAX && !is_heard(&client); i++) {
 		client_poll(&client);
 		/* what is stepped comes to its end */
 		if (client.spine.fake.vcpu.vcpu.single.active)

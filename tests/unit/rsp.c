@@ -336,6 +336,20 @@ static void test_long_work_is_interrupted(void **state)
 	assert_false(rsp_interrupted(&rsp));
 }
 
+/* A wire that always has something more. */
+static void chatter(struct fake_frontend *fake)
+{
+	fake->in_read = fake->in_count = 0;
+	fake_frontend_say(fake, "xxxxxxxx", FAKE_PACKET);
+}
+
+static void test_long_work_under_noise(void **state)
+{
+	(void)state;
+	wire.on_silence = chatter;
+	assert_false(rsp_interrupted(&rsp));
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -359,6 +373,7 @@ int main(void)
 		T(test_binary_is_escaped),
 		T(test_reply_that_does_not_fit),
 		T(test_long_work_is_interrupted),
+		T(test_long_work_under_noise),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
