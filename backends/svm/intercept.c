@@ -116,6 +116,17 @@ int svm_intercept(struct vcpu *vcpu, enum intercept_kind kind, uint32_t argument
 	}
 }
 
+/* QUIRK_V_INTR_MASKING: a shadow that the instruction, where it was carried out, has left behind. */
+static void step_hold(struct svm_vcpu *svm, bool on)
+{
+	if (on) {
+		svm->saved_shadow = svm->vmcb.interrupt_shadow & 1;
+		svm->vmcb.interrupt_shadow |= svm->vcpu.rflags & X86_FLAGS_IF ? 1 : 0;
+	} else if (!svm->vcpu.single.completed) {
+		svm->vmcb.interrupt_shadow = svm->saved_shadow;
+	}
+}
+
 /*
  * One instruction with TF, every exception intercepted so that none is delivered with our TF in its frame. Interrupts
  * stay pending: with V_INTR_MASKING the host's IF, which is 0, masks them. APM vol. 2, "Virtualizing RFLAGS.IF"
@@ -125,6 +136,8 @@ void svm_step(struct vcpu *vcpu, bool on)
 {
 	struct vmcb *vmcb = &svm_vcpu(vcpu)->vmcb;
 
+	if (vcpu->vm->quirks & QUIRK_V_INTR_MASKING)
+		step_hold(svm_vcpu(vcpu), on);
 	if (on) {
 		vcpu->rflags |= X86_FLAGS_TF;
 		vmcb->intercept_exceptions = 0xffffffff;

@@ -49,8 +49,9 @@ uint32_t quirks_find(struct platform *platform, struct firmware_memory *memory, 
 		if (memcmp(hypervisor, HYPERVISOR_QEMU_TCG, sizeof(hypervisor)) == 0)
 			quirks |= QUIRK_ALL_ARE_EXCEPTIONS | QUIRK_SMM_EXITS | QUIRK_INT3_IS_INT_N;
 	} else if (oem_is(oem, "BOCHS ")) {
-		quirks |=
-			vendor == CPU_VENDOR_INTEL ? QUIRK_RSM_SETS_PE : QUIRK_STRAY_DEBUG_TRAP | QUIRK_VMRUN_KEEPS_CR2;
+		quirks |= vendor == CPU_VENDOR_INTEL
+				  ? QUIRK_RSM_SETS_PE
+				  : QUIRK_STRAY_DEBUG_TRAP | QUIRK_VMRUN_KEEPS_CR2 | QUIRK_V_INTR_MASKING;
 	}
 	return quirks;
 }
@@ -59,7 +60,7 @@ const char *quirk_name(unsigned bit)
 {
 	static const char *const names[QUIRK_COUNT] = {
 		"dispi",     "rsm-sets-pe",   "stray-debug-trap", "all-are-exceptions",
-		"smm-exits", "int3-is-int-n", "vmrun-keeps-cr2"};
+		"smm-exits", "int3-is-int-n", "vmrun-keeps-cr2",  "v-intr-masking"};
 
 	return names[bit];
 }

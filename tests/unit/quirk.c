@@ -74,7 +74,7 @@ static void test_emulators(void **state)
 	assert_int_equal(find("VBOX  ", "VBoxVBoxVBox", CPU_VENDOR_INTEL), QUIRK_DISPI);
 	assert_int_equal(find("BOCHS ", NULL, CPU_VENDOR_INTEL), QUIRK_DISPI | QUIRK_RSM_SETS_PE);
 	assert_int_equal(find("BOCHS ", NULL, CPU_VENDOR_AMD),
-			 QUIRK_DISPI | QUIRK_STRAY_DEBUG_TRAP | QUIRK_VMRUN_KEEPS_CR2);
+			 QUIRK_DISPI | QUIRK_STRAY_DEBUG_TRAP | QUIRK_VMRUN_KEEPS_CR2 | QUIRK_V_INTR_MASKING);
 }
 
 static void test_no_root_pointer(void **state)

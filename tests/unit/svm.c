@@ -982,6 +982,42 @@ static void test_step(void **state)
 	assert_int_equal(vmcb->v_intr, 0x105);
 }
 
+/* QUIRK_V_INTR_MASKING: a shadow holds interrupts off, and goes with the instruction, or with the attempt. */
+static void test_step_in_a_shadow(void **state)
+{
+	static const struct {
+		uint64_t flags, before, during;
+		bool completed;
+		uint64_t left, after;
+	} cases[] = {
+		{X86_FLAGS_IF, 0, 1, true, 0, 0},
+		{X86_FLAGS_IF, 0, 1, false, 1, 0},
+		{X86_FLAGS_IF, 0, 1, true, 1, 1}, /* STI left it */
+		{X86_FLAGS_IF, 1, 1, false, 1, 1},
+		{X86_FLAGS_IF, 1, 1, true, 0, 0},
+		{0, 0, 0, true, 1, 1},
+	};
+
+	(void)state;
+	for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
+		vcpu->vm->quirks = QUIRK_V_INTR_MASKING;
+		vcpu->rflags = X86_FLAGS_FIXED | cases[i].flags;
+		vmcb->interrupt_shadow = cases[i].before;
+		ops->step(vcpu, true);
+		assert_int_equal(vmcb->interrupt_shadow, cases[i].during);
+		vmcb->interrupt_shadow = cases[i].left;
+		vcpu->single.completed = cases[i].completed;
+		ops->step(vcpu, false);
+		assert_int_equal(vmcb->interrupt_shadow, cases[i].after);
+	}
+	vcpu->vm->quirks = 0;
+	vcpu->rflags = X86_FLAGS_FIXED | X86_FLAGS_IF;
+	vmcb->interrupt_shadow = 0;
+	ops->step(vcpu, true);
+	assert_int_equal(vmcb->interrupt_shadow, 0);
+	ops->step(vcpu, false);
+}
+
 /* --- event.c --- */
 
 /* APM vol. 2, "Event Injection" (15.20), figure 15-4 */
@@ -1283,6 +1319,7 @@ int main(void)
 		TEST(test_idle),
 		TEST(test_admit),
 		TEST(test_step),
+		TEST(test_step_in_a_shadow),
 		TEST(test_inject),
 		TEST(test_delivery_types),
 		TEST(test_delivery_exits_again),
