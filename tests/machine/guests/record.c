@@ -30,6 +30,7 @@
 #define PDE_PS	0x80u
 
 /* record_code.S */
+extern uint8_t record_user_stack_top[];
 extern const uint8_t record_stubs32[], record_stubs64[], record16[], record16_end[], record_run64[];
 void record_run(void (*code)(void), uint32_t argument);
 void record_user(void), record_protected16(void), record_v86(void);
@@ -47,7 +48,7 @@ static uint32_t page_table[1024] __attribute__((aligned(4096)));
 
 struct target {
 	void (*code)(void);
-	uint32_t argument, is_compat;
+	uint32_t argument, is_compat, flags;
 };
 
 bool record_event(struct frame32 *frame)
@@ -138,6 +139,19 @@ static void gates_set(void)
 	}
 }
 
+static void long_pages_for_user(void)
+{
+	long_pml4[0] |= PTE_U;
+	for (unsigned i = 0; i < 4; i++) {
+		uint64_t *pdpt = (uint64_t *)((uint32_t)long_pml4[0] & ~(PAGE_BYTES - 1));
+		uint64_t *directory = (uint64_t *)((uint32_t)pdpt[i] & ~(PAGE_BYTES - 1));
+
+		pdpt[i] |= PTE_U;
+		for (unsigned j = 0; j < 512; j++)
+			directory[j] |= PTE_U;
+	}
+}
+
 void record_init(void)
 {
 	static const struct {
@@ -146,6 +160,7 @@ void record_init(void)
 	} fixed[] = {
 		{SELECTOR_USER_CODE & ~7u, 0x00cffb000000ffff},
 		{SELECTOR_USER_DATA & ~7u, 0x00cff3000000ffff},
+		{SELECTOR_USER_CODE64 & ~7u, 0x00affb000000ffff},
 		{SELECTOR_SNIPPET16, 0x00009b020000ffff},
 		{SELECTOR_SNIPPET16_DATA, 0x000093020000ffff},
 		{SELECTOR_ABSENT_CODE, 0x00cf1b000000ffff},
@@ -169,6 +184,7 @@ void record_init(void)
 	gates_set();
 	idt_load(idt);
 	record_tss_reset();
+	long_pages_for_user();
 	for (uint32_t i = 0; i < 1024; i++) {
 		page_directory[i] = i << 22 | PDE_PS | PTE_U | PTE_W | PTE_P;
 		page_table[i] = (PAGED + i * PAGE_BYTES) | PTE_U | PTE_W | PTE_P;
@@ -190,12 +206,17 @@ void run32(void (*code)(void), uint32_t argument)
 	record_run(code, argument);
 }
 
-void run_user(void (*code)(void), uint32_t argument)
+void run_user_flags(void (*code)(void), uint32_t argument, uint32_t flags)
 {
-	struct target target = {.code = code, .argument = argument};
+	struct target target = {.code = code, .argument = argument, .flags = flags | 2};
 
 	begin();
 	record_run(record_user, (uint32_t)&target);
+}
+
+void run_user(void (*code)(void), uint32_t argument)
+{
+	run_user_flags(code, argument, 0);
 }
 
 static void long_run(struct target target)
@@ -215,6 +236,20 @@ void run64(void (*code)(void), uint32_t argument)
 void run_compat(void (*code)(void), uint32_t argument)
 {
 	long_run((struct target){.code = code, .argument = argument, .is_compat = true});
+}
+
+void run_user_long(void (*code)(void), uint32_t argument, uint16_t cs, uint32_t flags)
+{
+	struct iret64 frame = {
+		.rip = (uint32_t)code,
+		.cs = cs,
+		.rflags = flags | 2,
+		.rsp = (uint32_t)record_user_stack_top,
+		.ss = SELECTOR_USER_DATA,
+		.argument = argument,
+	};
+
+	run64(iret_frame64, (uint32_t)&frame);
 }
 
 static void snippet16_place(const void *code, const void *end)

@@ -30,7 +30,8 @@
 #define SELECTOR_READ_ONLY	0x90 /* flat data */
 #define SELECTOR_BASED_DATA	0x98 /* base REAL_CODE, 4 GiB */
 #define SELECTOR_TSS64		0xa0 /* two descriptors */
-#define SELECTOR_SPARE		0xb0 /* the guest's */
+#define SELECTOR_USER_CODE64	0xb3
+#define SELECTOR_SPARE		0xb8 /* the guest's */
 
 /* 4 MiB of memory for page_set() */
 #define PAGED 0x800000
@@ -109,15 +110,24 @@ extern struct gate64 record_idt64[RECORD_VECTORS];
  * Run a snippet. The general registers are free for it but for the stack pointer; edi is the argument. What it met is
  * in record[].
  */
-void run32(void (*code)(void), uint32_t argument);	/* returns by RET */
-void run_user(void (*code)(void), uint32_t argument);	/* ring 3, ends by INT RECORD_END */
-void run64(void (*code)(void), uint32_t argument);	/* 64 bit, returns by RET */
+void run32(void (*code)(void), uint32_t argument);			    /* returns by RET */
+void run_user(void (*code)(void), uint32_t argument);			    /* ring 3, ends by INT RECORD_END */
+void run_user_flags(void (*code)(void), uint32_t argument, uint32_t flags); /* RFLAGS to begin with */
+void run64(void (*code)(void), uint32_t argument);			    /* 64 bit, returns by RET */
 void run_compat(void (*code)(void), uint32_t argument); /* 32-bit code in long mode, returns by RET */
+/* ring 3 in long mode, by an IRET frame; cs: SELECTOR_USER_CODE64 or, for compatibility mode, SELECTOR_USER_CODE */
+void run_user_long(void (*code)(void), uint32_t argument, uint16_t cs, uint32_t flags);
 /* 16-bit code, copied to SNIPPET16_AT in its segment; DS, ES and SS are that segment; returns by RET */
 void run16(const void *code, const void *end); /* protected mode */
 void run_real(const void *code, const void *end);
 /* v8086 mode, ends by HLT, whose #GP is not recorded; flags: RFLAGS to begin with, VM is added */
 void run_v86(const void *code, const void *end, uint32_t flags);
+
+/* A snippet for run64(): IRETQ to the frame that is its argument, with RDI set. */
+struct iret64 {
+	uint64_t rip, cs, rflags, rsp, ss, argument;
+};
+void iret_frame64(void);
 
 /* One line: name, then what was recorded since the run began; instruction addresses are relative to base. */
 void record_print(const char *name, const void *base);

@@ -114,7 +114,7 @@ record_done:
 	popl %ebp
 	ret
 
-	/* Snippets of record_run() that go on to another place: edi points to {code, argument}. */
+	/* Snippets of record_run() that go on to another place: edi points to {code, argument, is_compat, flags}. */
 	.globl record_user
 record_user:
 	movl $SELECTOR_USER_DATA, %eax
@@ -123,8 +123,8 @@ record_user:
 	movl %eax, %fs
 	movl %eax, %gs
 	pushl %eax
-	pushl $user_stack_top
-	pushl $FLAGS_CLEAR
+	pushl $record_user_stack_top
+	pushl 12(%edi)
 	pushl $SELECTOR_USER_CODE
 	pushl (%edi)
 	movl 4(%edi), %edi
@@ -209,6 +209,16 @@ record64:
 	popq %rbx
 	popq %rax
 	addq $16, %rsp
+	iretq
+
+	/* edi: struct iret64 */
+	.balign 16
+	.globl iret_frame64
+iret_frame64:
+	movl $5, %ecx
+1:	pushq -8(%rdi, %rcx, 8)
+	loop 1b
+	movl 40(%rdi), %edi
 	iretq
 
 	/* Code for long_call(): rdi points to {code, argument, is_compat}. */
@@ -389,7 +399,8 @@ record_idt64_pointer:
 
 	.section .bss
 	.balign 4096
+	.globl record_user_stack_top
 	.skip 4096
-user_stack_top:
+record_user_stack_top:
 
 	.section .note.GNU-stack, "", @progbits
