@@ -120,8 +120,12 @@ static void pdptes_load(struct vcpu *vcpu)
 	    vmcs_read(VMCS_GUEST_EFER) & EFER_LMA)
 		return;
 	table = mem_gpa_readable(vcpu->vm, vmcs_read(VMCS_GUEST_CR3) & PDPT_ADDRESS, PDPTE_COUNT * sizeof(*table));
-	for (unsigned i = 0; i < PDPTE_COUNT; i++)
-		vmcs_write(VMCS_GUEST_PDPTE0 + 2 * i, table ? table[i] : 0);
+	for (unsigned i = 0; i < PDPTE_COUNT; i++) {
+		uint64_t pdpte = table ? __atomic_load_n(&table[i], __ATOMIC_RELAXED) : 0;
+
+		/* a device may have written it since it was checked, and an entry fails with a bad one */
+		vmcs_write(VMCS_GUEST_PDPTE0 + 2 * i, mode_pdpte_is_valid(pdpte, vcpu->vm->physical_limit) ? pdpte : 0);
+	}
 }
 
 static void cr_set(struct vcpu *vcpu, uint64_t field, uint64_t value, uint64_t loads)

@@ -47,6 +47,15 @@ const char *mode_name(enum cpu_mode mode);
 uint32_t mode_transition(const struct mode_state *from, const struct mode_state *to);
 
 /*
+ * Does a CPU load this page directory pointer of PAE paging? physical_limit: the first address behind what the CPU has.
+ * Source: SDM vol. 3, "PDPTE Registers" (4.4.1), table 4-8.
+ */
+static inline bool mode_pdpte_is_valid(uint64_t pdpte, uint64_t physical_limit)
+{
+	return !(pdpte & 1) || !(pdpte & (0x1e6 | ~(physical_limit - 1)));
+}
+
+/*
  * The instruction pointer behind an instruction. 64-bit code: plain sum. 32-bit code: modulo 4 GiB. 16-bit code: modulo
  * 64 KiB if the instruction began below 64 KiB, else modulo 4 GiB (code in a 16-bit segment with a larger limit).
  * Source: SDM vol. 1, "Instruction Pointer" (3.5); APM vol. 2, "Real Addressing" (2.1.3).

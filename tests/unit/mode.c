@@ -319,6 +319,19 @@ static void test_rip_after(void **state)
 	assert_true(mode_rip_after(~0ull, 1, true, false) == 0);
 }
 
+static void test_pdpte(void **state)
+{
+	const uint64_t limit = 1ull << 36;
+
+	(void)state;
+	for (unsigned bit = 0; bit < 64; bit++) {
+		bool reserved = bit == 1 || bit == 2 || (bit >= 5 && bit <= 8) || bit >= 36;
+
+		assert_int_equal(mode_pdpte_is_valid(1 | 1ull << bit, limit), !reserved);
+		assert_true(mode_pdpte_is_valid((1ull << bit) & ~1ull, limit));
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -328,6 +341,7 @@ int main(void)
 		cmocka_unit_test(test_transition_every_pair),
 		cmocka_unit_test(test_transition_named),
 		cmocka_unit_test(test_rip_after),
+		cmocka_unit_test(test_pdpte),
 	};
 
 	return cmocka_run_group_tests_name("mode", tests, NULL, NULL);

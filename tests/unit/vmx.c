@@ -733,6 +733,10 @@ static void test_pdptes(void **state)
 	table[0] = 0x300001;
 	ops->reg_set(vcpu, REG_CR3, 0x12340);
 	assert_true(vmcs_read(VMCS_GUEST_PDPTE0) == 0x300001);
+	/* one that an entry would refuse */
+	table[3] = 0x300003;
+	ops->reg_set(vcpu, REG_CR3, 0x12340);
+	assert_true(vmcs_read(VMCS_GUEST_PDPTE0 + 6) == 0);
 	/* long mode has none */
 	ops->reg_set(vcpu, REG_EFER, EFER_LME | EFER_LMA);
 	table[0] = 0x400001;
