@@ -146,6 +146,7 @@ const exit_handler_fn exit_defaults[EXIT_KIND_COUNT] = {
 	[EXIT_XSETBV] = exit_xsetbv,
 	[EXIT_INIT] = exit_init,
 	[EXIT_PAGING] = exit_paging,
+	[EXIT_TASK_SWITCH] = exit_task_switch,
 	[EXIT_TIMER] = exit_timer,
 	[EXIT_MACHINE_CHECK] = exit_machine_check,
 	[EXIT_HLT] = exit_hlt,

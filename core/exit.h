@@ -23,6 +23,9 @@ enum verdict exit_hypercall(struct vcpu *vcpu);
 enum verdict exit_cr(struct vcpu *vcpu);
 enum verdict exit_xsetbv(struct vcpu *vcpu);
 
+/* task.c */
+enum verdict exit_task_switch(struct vcpu *vcpu);
+
 /* exit.c: fatal */
 enum verdict exit_unexpected(struct vcpu *vcpu);
 

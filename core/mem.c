@@ -158,7 +158,7 @@ struct walk {
 	uint64_t cr3;
 	gva_t address;
 	unsigned access;
-	bool user;
+	bool user, implicit;
 	/* What was found: entries from the root, their places, the permissions that all of them grant. */
 	unsigned depth, level; /* level: of the leaf */
 	uint64_t entry[LEVELS_MAX];
@@ -304,7 +304,7 @@ static bool walk_allows(const struct walk *w)
 		return false;
 	if (w->access == ACCESS_EXEC)
 		return !(w->permissions & ENTRY_NX) && (w->user || !user_page || !(w->state.cr4 & CR4_SMEP));
-	if (!w->user && user_page && (w->state.cr4 & CR4_SMAP) && !(w->state.rflags & X86_FLAGS_AC))
+	if (!w->user && user_page && (w->state.cr4 & CR4_SMAP) && (w->implicit || !(w->state.rflags & X86_FLAGS_AC)))
 		return false;
 	return w->access != ACCESS_WRITE || writable || (!w->user && !(w->state.cr0 & CR0_WP));
 }
@@ -373,7 +373,7 @@ int mem_lookup(struct vcpu *vcpu, uint64_t cr3, gva_t address, struct mem_mappin
 
 int mem_translate(struct vcpu *vcpu, gva_t address, unsigned access, gpa_t *gpa, struct mem_fault *fault)
 {
-	struct walk w = {.vcpu = vcpu, .access = access};
+	struct walk w = {.vcpu = vcpu, .access = access & ~MEM_IMPLICIT, .implicit = access & MEM_IMPLICIT};
 
 	if (walk_prepare(&w, address, fault))
 		return -EFAULT;
@@ -383,7 +383,7 @@ int mem_translate(struct vcpu *vcpu, gva_t address, unsigned access, gpa_t *gpa,
 	}
 
 	w.cr3 = vcpu->backend->reg_get(vcpu, REG_CR3);
-	w.user = vcpu->backend->reg_get(vcpu, REG_CPL) == 3;
+	w.user = !w.implicit && vcpu->backend->reg_get(vcpu, REG_CPL) == 3;
 	for (unsigned i = 0; i < UPDATE_ATTEMPTS; i++) {
 		int error = walk_tables(&w, fault);
 
@@ -447,11 +447,12 @@ int mem_read(struct vcpu *vcpu, gva_t address, void *buffer, size_t length, unsi
 	return 0;
 }
 
-int mem_write(struct vcpu *vcpu, gva_t address, const void *buffer, size_t length, struct mem_fault *fault)
+static int write(struct vcpu *vcpu, gva_t address, const void *buffer, size_t length, unsigned access,
+		 struct mem_fault *fault)
 {
 	struct span span;
 	const uint8_t *from = buffer;
-	int error = span_translate(vcpu, address, length, ACCESS_WRITE, &span, fault);
+	int error = span_translate(vcpu, address, length, access, &span, fault);
 
 	if (error)
 		return error;
@@ -463,6 +464,16 @@ int mem_write(struct vcpu *vcpu, gva_t address, const void *buffer, size_t lengt
 		from += span.part[i].length;
 	}
 	return 0;
+}
+
+int mem_write(struct vcpu *vcpu, gva_t address, const void *buffer, size_t length, struct mem_fault *fault)
+{
+	return write(vcpu, address, buffer, length, ACCESS_WRITE, fault);
+}
+
+int mem_write_implicit(struct vcpu *vcpu, gva_t address, const void *buffer, size_t length, struct mem_fault *fault)
+{
+	return write(vcpu, address, buffer, length, ACCESS_WRITE | MEM_IMPLICIT, fault);
 }
 
 /* Types of data and code segments. APM vol. 2, "Code- and Data-Segment Descriptors" (4.8.1) and (4.8.2) */

@@ -96,11 +96,13 @@ static void efer_set(uint64_t value)
 	vmcs_write(VMCS_ENTRY_CONTROLS, value & EFER_LMA ? controls | VMCS_ENTRY_LONG_MODE : controls);
 }
 
-/* STI's blocking demands IF; MOV SS blocks as much and more. */
+/* STI's blocking demands IF; MOV SS blocks as much and more. With the shadow goes the trap that waits for its end. */
 static void shadow_set(const struct vcpu *vcpu, bool on)
 {
-	uint64_t blocking = vmcs_read(VMCS_GUEST_INTERRUPTIBILITY) & ~(uint64_t)VMCS_BLOCKING_SHADOW;
+	uint64_t was = vmcs_read(VMCS_GUEST_INTERRUPTIBILITY), blocking = was & ~(uint64_t)VMCS_BLOCKING_SHADOW;
 
+	if (!on && was != blocking)
+		vmcs_write(VMCS_GUEST_PENDING_DEBUG, 0);
 	if (on)
 		blocking |= vcpu->rflags & X86_FLAGS_IF ? VMCS_BLOCKING_STI : VMCS_BLOCKING_MOV_SS;
 	vmcs_write(VMCS_GUEST_INTERRUPTIBILITY, blocking);

@@ -23,6 +23,7 @@ static const uint8_t kinds[VMX_EXIT_REASON_COUNT] = {
 	[VMX_EXIT_INTR] = EXIT_INTR,
 	[VMX_EXIT_TRIPLE_FAULT] = EXIT_SHUTDOWN,
 	[VMX_EXIT_INIT] = EXIT_INIT,
+	[VMX_EXIT_TASK_SWITCH] = EXIT_TASK_SWITCH,
 	[VMX_EXIT_CPUID] = EXIT_CPUID,
 	[VMX_EXIT_GETSEC] = EXIT_VIRT_INSN,
 	[VMX_EXIT_INVD] = EXIT_INVD,
@@ -224,6 +225,9 @@ static void decode_exception(struct vcpu *vcpu, uint64_t qualification)
 		iret_interrupted();
 }
 
+/* SDM vol. 3, "Basic VM-Exit Information" (27.2.1), table 27-2 */
+static const uint8_t task_source[] = {TASK_CALL, TASK_IRET, TASK_JMP, TASK_GATE};
+
 void vmx_decode_detail(struct vcpu *vcpu)
 {
 	uint64_t qualification = vmcs_read(VMCS_EXIT_QUALIFICATION);
@@ -262,6 +266,10 @@ void vmx_decode_detail(struct vcpu *vcpu)
 		detail->cr.value = vcpu->gpr[qualification >> VMX_CR_GPR_SHIFT & VMX_CR_GPR];
 		if (!(vcpu->code_flags & SEG_ATTR_L))
 			detail->cr.value = (uint32_t)detail->cr.value;
+		break;
+	case EXIT_TASK_SWITCH:
+		detail->task.selector = qualification & VMX_TASK_SELECTOR;
+		detail->task.source = task_source[qualification >> VMX_TASK_FROM_SHIFT & VMX_TASK_FROM];
 		break;
 	default:
 		break;

@@ -179,6 +179,7 @@
 #define VMX_EXIT_TRIPLE_FAULT  2
 #define VMX_EXIT_INIT	       3
 #define VMX_EXIT_NMI_WINDOW    8
+#define VMX_EXIT_TASK_SWITCH   9
 #define VMX_EXIT_CPUID	       10
 #define VMX_EXIT_GETSEC	       11
 #define VMX_EXIT_INVD	       13
@@ -203,7 +204,7 @@
 #define VMX_EXIT_REASON_BASIC  0x0000ffffu
 #define VMX_EXIT_REASON_FAILED (1u << 31)
 
-/* SDM vol. 3, "Basic VM-Exit Information" (27.2.1), tables 27-3, 27-5 and 27-7 */
+/* SDM vol. 3, "Basic VM-Exit Information" (27.2.1), tables 27-2, 27-3, 27-5 and 27-7 */
 #define VMX_CR_NUMBER	     0x0fu
 #define VMX_CR_ACCESS_SHIFT  4
 #define VMX_CR_ACCESS	     3u
@@ -215,6 +216,9 @@
 #define VMX_IO_STRING	     (1u << 4)
 #define VMX_IO_REP	     (1u << 5)
 #define VMX_IO_PORT_SHIFT    16
+#define VMX_TASK_SELECTOR    0xffffu
+#define VMX_TASK_FROM_SHIFT  30
+#define VMX_TASK_FROM	     3u
 #define VMX_EPT_READ	     0x001u
 #define VMX_EPT_WRITE	     0x002u
 #define VMX_EPT_EXEC	     0x004u

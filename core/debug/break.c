@@ -179,6 +179,12 @@ void debug_page_fault(struct vcpu *vcpu)
 		debug_breaks_resolve(vcpu);
 }
 
+void debug_space_changed(struct vcpu *vcpu)
+{
+	if (vcpu->debug && vcpu->debug->follows)
+		debug_breaks_resolve(vcpu);
+}
+
 static struct breakpoint *break_find(struct debug *debug, const struct break_request *request)
 {
 	for (struct breakpoint *b = debug->breaks; b < debug->breaks + DEBUG_BREAK_MAX; b++) {

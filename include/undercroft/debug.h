@@ -172,6 +172,9 @@ bool debug_paging(struct vcpu *vcpu);
 /* A page fault on its way to the guest: by now, more may be mapped than before. */
 void debug_page_fault(struct vcpu *vcpu);
 
+/* CR3 was loaded on the guest's behalf. */
+void debug_space_changed(struct vcpu *vcpu);
+
 /* A step was given up because the CPU delivers an interrupt or an NMI at the next entry. */
 void debug_event_pending(struct vcpu *vcpu);
 

@@ -36,6 +36,8 @@ struct vcpu;
  * MWAIT       MWAIT executed
  * PAGING      an instruction that may change where linear addresses lead
  * REFETCH     an instruction exited whose length the CPU does not tell, and which cannot be read
+ * TASK_SWITCH a switch of tasks by CALL, JMP, IRET or a task gate in the IDT; what leads through the gate is the
+ *             delivery that the exit interrupted
  */
 #define EXIT_KINDS(X)             \
 	X(UNKNOWN, "unknown")     \
@@ -60,7 +62,8 @@ struct vcpu;
 	X(HLT, "hlt")             \
 	X(MWAIT, "mwait")         \
 	X(PAGING, "paging")       \
-	X(REFETCH, "refetch")
+	X(REFETCH, "refetch")     \
+	X(TASK_SWITCH, "task")
 
 enum exit_kind {
 #define X(symbol, name) EXIT_##symbol,
@@ -94,6 +97,9 @@ struct exit_header {
 #define ACCESS_WRITE 0x2u
 #define ACCESS_EXEC  0x4u
 
+/* What switches tasks. */
+enum task_source { TASK_CALL, TASK_IRET, TASK_JMP, TASK_GATE };
+
 /* What decode_detail() loads: valid until the guest is entered again. */
 struct exit_detail {
 	union {
@@ -125,6 +131,10 @@ struct exit_detail {
 			uint64_t value; /* what the guest writes */
 			uint64_t owned; /* the bits the backend keeps to itself and shows as the guest left them */
 		} cr;
+		struct {
+			uint16_t selector; /* of the TSS to switch to */
+			uint8_t source;	   /* enum task_source */
+		} task;
 	};
 };
 

@@ -13,7 +13,7 @@ struct vcpu;
 struct vm;
 
 struct mem_fault {
-	uint8_t vector; /* 12, 13 or 14 */
+	uint8_t vector; /* from mem.c: 12, 13 or 14 */
 	uint32_t error;
 	gva_t address; /* #PF only */
 };
@@ -28,10 +28,16 @@ void *mem_gpa_pointer(struct vm *vm, gpa_t gpa, size_t length);
 const void *mem_gpa_readable(struct vm *vm, gpa_t gpa, size_t length);
 
 /*
- * Guest-linear to guest-physical by the guest's own tables and CPL, access = one ACCESS_x bit. A and D bits are set as
- * the CPU does. Outside long mode the address is taken modulo 4 GiB. Protection keys and shadow stacks are not looked
- * at. Returns 0 with *gpa, or -EFAULT with *fault.
- * Source: APM vol. 2, "Page Translation and Protection" (5).
+ * With an access: the CPU's own, to descriptor tables and task-state segments. It is a supervisor's whatever the CPL,
+ * and RFLAGS.AC does not help it. SDM vol. 3, "Access Rights" (4.6): implicit supervisor-mode accesses
+ */
+#define MEM_IMPLICIT 0x8u
+
+/*
+ * Guest-linear to guest-physical by the guest's own tables and CPL, access = one ACCESS_x bit, perhaps with
+ * MEM_IMPLICIT. A and D bits are set as the CPU does. Outside long mode the address is taken modulo 4 GiB. Protection
+ * keys and shadow stacks are not looked at. Returns 0 with *gpa, or -EFAULT with *fault. Source: APM vol. 2, "Page
+ * Translation and Protection" (5).
  */
 int mem_translate(struct vcpu *vcpu, gva_t address, unsigned access, gpa_t *gpa, struct mem_fault *fault);
 
@@ -49,11 +55,12 @@ struct mem_mapping {
 int mem_lookup(struct vcpu *vcpu, uint64_t cr3, gva_t address, struct mem_mapping *out);
 
 /*
- * Copies from or to guest-linear memory, page by page. length <= 4096; access is ACCESS_READ or ACCESS_EXEC. All pages
- * are translated before anything is copied. Returns 0 or -EFAULT with *fault.
+ * Copies from or to guest-linear memory, page by page. length <= 4096; access is ACCESS_READ or ACCESS_EXEC, perhaps
+ * with MEM_IMPLICIT. All pages are translated before anything is copied. Returns 0 or -EFAULT with *fault.
  */
 int mem_read(struct vcpu *vcpu, gva_t address, void *buffer, size_t length, unsigned access, struct mem_fault *fault);
 int mem_write(struct vcpu *vcpu, gva_t address, const void *buffer, size_t length, struct mem_fault *fault);
+int mem_write_implicit(struct vcpu *vcpu, gva_t address, const void *buffer, size_t length, struct mem_fault *fault);
 
 /*
  * Segment and offset to linear, with the checks of the current mode (limit, type, canonical). Outside 64-bit mode the

@@ -5,6 +5,7 @@
 
 #define DR6_B  0x0000000fu
 #define DR6_BS 0x00004000u
+#define DR6_BT 0x00008000u
 #define DR7_GD 0x00002000u
 
 /* L and G of all breakpoints, and what breakpoint n has: APM vol. 2, "DR7" (13.1.1.4) */

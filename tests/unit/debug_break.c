@@ -550,6 +550,23 @@ static void test_follows_paging(void **state)
 	assert_int_equal(*touch(BREAK, ACCESS_EXEC), INT3);
 }
 
+/* A task switch that we carried out. */
+static void test_follows_cr3_of_ours(void **state)
+{
+	(void)state;
+	debug_space_changed(vcpu);
+	assert_int_equal(debug.pages_used, 0);
+	spine_long64(&spine);
+	map(TABLE, LINEAR, PAGE);
+	fake->reg[REG_CR3] = SPINE_TABLES;
+	add(LINEAR + 0x10);
+	assert_int_equal(debug.pages_used, 0);
+	fake->reg[REG_CR3] = TABLE;
+	debug_space_changed(vcpu);
+	vcpu_work(vcpu);
+	assert_int_equal(*touch(BREAK, ACCESS_EXEC), INT3);
+}
+
 static void test_paging_instruction_that_faults(void **state)
 {
 	const struct exit_detail detail = {.exception = {.vector = 13, .has_error = true}};
@@ -785,6 +802,7 @@ int main(void)
 		TEST(test_waits_until_mapped),
 		TEST(test_bound_to_an_address_space),
 		TEST(test_follows_paging),
+		TEST(test_follows_cr3_of_ours),
 		TEST(test_paging_instruction_that_faults),
 		TEST(test_stepped_paging_instruction),
 		TEST(test_release_while_it_passes),

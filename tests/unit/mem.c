@@ -379,6 +379,37 @@ static void test_canonical(void **state)
 	assert_int_equal(fault.vector, 13);
 }
 
+/* The CPU's own accesses. SDM vol. 3, "Access Rights" (4.6) */
+static void test_implicit(void **state)
+{
+	struct mem_fault fault;
+	uint32_t value = 0x12345678;
+
+	(void)state;
+	long_mode();
+	put(PML4, 0, PDPT | TREE);
+	put(PDPT, 0, PD | TREE);
+	put(PD, 0, PT | TREE);
+	/* a supervisor's page, from CPL 3 */
+	put(PT, 0, DATA | P | RW);
+	fake.vcpu.reg[REG_CPL] = 3;
+	check_faults(0x10, ACCESS_READ, 5);
+	check_maps(0x10, ACCESS_READ | MEM_IMPLICIT, DATA + 0x10);
+	assert_int_equal(mem_write(vcpu, 0x10, &value, sizeof(value), &fault), -EFAULT);
+	assert_int_equal(mem_write_implicit(vcpu, 0x10, &value, sizeof(value), &fault), 0);
+	value = 0;
+	assert_int_equal(mem_read(vcpu, 0x10, &value, sizeof(value), ACCESS_READ | MEM_IMPLICIT, &fault), 0);
+	assert_int_equal(value, 0x12345678);
+	/* a user's, with SMAP: AC does not help */
+	put(PT, 0, DATA | P | RW | US);
+	fake.vcpu.reg[REG_CPL] = 0;
+	fake.vcpu.reg[REG_CR4] |= CR4_SMAP;
+	vcpu->rflags |= X86_FLAGS_AC;
+	check_maps(0x10, ACCESS_READ, DATA + 0x10);
+	check_faults(0x10, ACCESS_READ | MEM_IMPLICIT, 1);
+	check_faults(0x10, ACCESS_WRITE | MEM_IMPLICIT, 3);
+}
+
 /* Every permission at every level against every kind of access; the rule is written here once more, as a sentence. */
 static void test_permissions(void **state)
 {
@@ -675,21 +706,14 @@ static void test_linear_long(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_pointer),
-		TEST(test_pointer_overlapping_map),
-		TEST(test_readable),
-		TEST(test_no_paging),
-		TEST(test_32bit),
-		TEST(test_pae),
-		TEST(test_4_level),
-		TEST(test_5_level),
-		TEST(test_canonical),
-		TEST(test_permissions),
-		TEST(test_hostile_tables),
-		TEST(test_copy),
-		TEST(test_copy_around_the_top),
-		TEST(test_linear_real),
-		TEST(test_linear_protected),
+		TEST(test_pointer),	TEST(test_pointer_overlapping_map),
+		TEST(test_readable),	TEST(test_no_paging),
+		TEST(test_32bit),	TEST(test_pae),
+		TEST(test_4_level),	TEST(test_5_level),
+		TEST(test_canonical),	TEST(test_permissions),
+		TEST(test_implicit),	TEST(test_hostile_tables),
+		TEST(test_copy),	TEST(test_copy_around_the_top),
+		TEST(test_linear_real), TEST(test_linear_protected),
 		TEST(test_linear_long),
 	};
 

@@ -622,6 +622,14 @@ static void test_exit_writes_what_changed(void **state)
 	(void)leave_with(VMX_EXIT_CPUID);
 	assert_int_equal(vmcs_read(VMCS_GUEST_RIP), CODE + 2);
 	assert_int_equal(vmcs_read(VMCS_GUEST_INTERRUPTIBILITY), VMCS_BLOCKING_STI);
+	/* the trap that the shadow holds off ends with it, another does not */
+	vmcs_write(VMCS_GUEST_PENDING_DEBUG, VMCS_PENDING_BS);
+	ops->reg_set(vcpu, REG_INTERRUPT_SHADOW, 0);
+	assert_int_equal(vmcs_read(VMCS_GUEST_INTERRUPTIBILITY), 0);
+	assert_int_equal(vmcs_read(VMCS_GUEST_PENDING_DEBUG), 0);
+	vmcs_write(VMCS_GUEST_PENDING_DEBUG, 1);
+	ops->reg_set(vcpu, REG_INTERRUPT_SHADOW, 0);
+	assert_int_equal(vmcs_read(VMCS_GUEST_PENDING_DEBUG), 1);
 }
 
 static void test_pending_debug(void **state)
@@ -668,6 +676,25 @@ static void test_detail(void **state)
 	ops->decode_detail(vcpu);
 	assert_int_equal(vcpu->detail.cr.number, 0);
 	assert_true(vcpu->detail.cr.value == 0x80050033 && vcpu->detail.cr.owned == CR0_NE);
+}
+
+/* SDM vol. 3, table 27-2; what leads through a task gate is a delivery like any other. */
+static void test_task_switch(void **state)
+{
+	static const uint8_t sources[] = {TASK_CALL, TASK_IRET, TASK_JMP, TASK_GATE};
+
+	(void)state;
+	defaults_use();
+	for (unsigned i = 0; i < ARRAY_SIZE(sources); i++) {
+		vmcs_write(VMCS_EXIT_QUALIFICATION, i << 30 | 0xfff8);
+		vmcs_write(VMCS_IDT_VECTORING_INFO, i == 3 ? 0x80000b0d : 0);
+		(void)leave_with(VMX_EXIT_TASK_SWITCH);
+		assert_int_equal(vcpu->exit.kind, EXIT_TASK_SWITCH);
+		assert_int_equal(vcpu->detail.task.selector, 0xfff8);
+		assert_int_equal(vcpu->detail.task.source, sources[i]);
+		/* there is no such task: #TS, #GP, and during #GP a double fault */
+		assert_int_equal(vmcs_read(VMCS_ENTRY_INTR_INFO) & 0xff, i == 3 ? 8 : i == 1 ? 10 : 13);
+	}
 }
 
 static void test_debug_exception_sets_dr6(void **state)
@@ -1017,6 +1044,7 @@ int main(void)
 		TEST(test_exit_writes_what_changed),
 		TEST(test_pending_debug),
 		TEST(test_detail),
+		TEST(test_task_switch),
 		TEST(test_debug_exception_sets_dr6),
 		TEST(test_registers),
 		TEST(test_pdptes),
