@@ -79,6 +79,19 @@ static __attribute__((noinline)) unsigned kind_find(struct vmx_vcpu *vmx, uint64
 {
 	uint32_t info;
 
+	if (!(reason & VMX_EXIT_REASON_FAILED)) {
+		/* bit 27 says that the CPU was in an enclave. SDM vol. 3, "Basic VM-Exit Information" (24.9.1) */
+		reason &= VMX_EXIT_REASON_BASIC;
+		if (reason < VMX_EXIT_REASON_COUNT && kinds[reason])
+			return kinds[reason];
+		/*
+		 * Exits that nothing asked for are of instructions. SDM vol. 3, "Instructions That Cause VM Exits
+		 * Unconditionally" (25.1.2). Those of later CPUs are none of the guest's: TDCALL and SEAMCALL, for
+		 * instance.
+		 */
+		if (reason >= VMX_EXIT_REASON_COUNT)
+			return EXIT_VIRT_INSN;
+	}
 	switch (reason) {
 	case VMX_EXIT_EXCEPTION:
 		info = (uint32_t)vmcs_read(VMCS_EXIT_INTR_INFO);

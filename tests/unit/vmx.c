@@ -350,7 +350,15 @@ static void test_kinds(void **state)
 		{53, EXIT_VIRT_INSN},
 		{55, EXIT_XSETBV},
 		{63, EXIT_UNKNOWN},
-		{64, EXIT_UNKNOWN},
+		/* instructions of later CPUs */
+		{64, EXIT_VIRT_INSN},
+		{76, EXIT_VIRT_INSN},
+		{77, EXIT_VIRT_INSN},
+		{0xffff, EXIT_VIRT_INSN},
+		/* out of an enclave */
+		{0x08000001, EXIT_INTR},
+		{0x08000030, EXIT_NESTED},
+		{0x08000007, EXIT_UNKNOWN},
 		{12, EXIT_UNKNOWN},
 		{0x80000021, EXIT_INVALID},
 		{0x80000022, EXIT_INVALID},
@@ -364,6 +372,9 @@ static void test_kinds(void **state)
 	vmcs_write(VMCS_EXIT_INTR_INFO, 0x80000b0e);
 	(void)leave_with(0);
 	assert_int_equal(handled_kind, EXIT_EXCEPTION);
+	vmcs_write(VMCS_EXIT_INTR_INFO, 0x80000202);
+	(void)leave_with(0x08000000);
+	assert_int_equal(handled_kind, EXIT_NMI);
 	assert_false(vcpu->events.nmi);
 }
 
