@@ -58,6 +58,29 @@ static struct region *apic_region(struct vcpu *vcpu)
 	return &vcpu->apic;
 }
 
+static void refusal_log(struct vcpu *vcpu, gpa_t page)
+{
+	log_printf(vcpu->vm->log, "undercroft: the guest may not move its APIC to %llx\n", (unsigned long long)page);
+}
+
+/* First what watches it: a device of ours may be there already. Back to where it was there is room. */
+static bool apic_move(struct vcpu *vcpu, gpa_t page, uint64_t value)
+{
+	struct platform *platform = vcpu->vm->platform;
+	struct region *region = apic_region(vcpu);
+	gpa_t before = region->start;
+
+	if (page != before && region_move(vcpu, region, page)) {
+		refusal_log(vcpu, page);
+		return false;
+	}
+	if (platform->ops->msr_write(platform, MSR_APIC_BASE, value) == 0)
+		return true;
+	if (page != before)
+		(void)region_move(vcpu, region, before);
+	return false;
+}
+
 bool apic_base_write(struct vcpu *vcpu, uint64_t value)
 {
 	struct platform *platform = vcpu->vm->platform;
@@ -66,15 +89,12 @@ bool apic_base_write(struct vcpu *vcpu, uint64_t value)
 	/* the APIC would come between us and our own memory; and where it is watched, we have to reach it */
 	if (vm_hides(vcpu->vm, page, PAGE_SIZE) ||
 	    (vcpu->vm->hide_cpus && !platform->ops->phys_map(platform, page, PAGE_SIZE))) {
-		log_printf(vcpu->vm->log, "undercroft: the guest may not move its APIC to %llx\n",
-			   (unsigned long long)page);
+		refusal_log(vcpu, page);
 		return false;
 	}
-	if (platform->ops->msr_write(platform, MSR_APIC_BASE, value))
-		return false;
-	if (vcpu->vm->hide_cpus && page != apic_region(vcpu)->start && region_move(vcpu, apic_region(vcpu), page))
-		vcpu_fatal(vcpu, "the guest moved its APIC to a place that cannot be watched");
-	return true;
+	if (vcpu->vm->hide_cpus)
+		return apic_move(vcpu, page, value);
+	return platform->ops->msr_write(platform, MSR_APIC_BASE, value) == 0;
 }
 
 int apic_hide_cpus(struct vcpu *vcpu)

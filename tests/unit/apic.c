@@ -185,6 +185,30 @@ static void test_moves_are_refused(void **state)
 	assert_null(vcpu->fatal);
 }
 
+/* A device of ours is there. */
+static void test_moves_onto_a_device(void **state)
+{
+	static const struct owner owner = {.name = "test"};
+	struct region device = {.name = "device",
+				.owner = &owner,
+				.space = REGION_MMIO,
+				.start = APIC + 0x5010,
+				.length = 16,
+				.trap_reads = true};
+	const uint64_t before = APIC | APIC_BASE_ENABLE | APIC_BASE_BSP;
+
+	(void)state;
+	assert_int_equal(apic_hide_cpus(vcpu), 0);
+	assert_int_equal(region_add(vcpu, &device, NULL), 0);
+	assert_false(wrmsr(MSR_APIC_BASE, (APIC + 0x5000) | APIC_BASE_ENABLE));
+	assert_null(vcpu->fatal);
+	assert_true(fake_msr_get(platform, MSR_APIC_BASE) == before);
+	assert_int_equal(vcpu->apic.start, APIC);
+	assert_int_equal(page_access(APIC), ACCESS_READ | ACCESS_EXEC);
+	assert_int_equal(page_access(APIC + 0x5000), 0);
+	assert_true(spine_logged(&spine, "may not move its APIC to fee05000"));
+}
+
 /* Nothing is watched on a machine with one CPU; hidden memory stays out of reach there, too. */
 static void test_one_cpu(void **state)
 {
@@ -209,6 +233,7 @@ int main(void)
 		TEST(test_x2apic),
 		TEST(test_moves),
 		TEST(test_moves_are_refused),
+		TEST(test_moves_onto_a_device),
 		TEST(test_one_cpu),
 	};
 
