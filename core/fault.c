@@ -41,6 +41,18 @@ static bool is_write_to_read_only(struct vcpu *vcpu)
 	       !(entry.access & ACCESS_WRITE);
 }
 
+/* Our tables cannot lead there, above the 48 bits of their four levels; or they do, and the CPU does not go. */
+static enum verdict unreachable(struct vcpu *vcpu)
+{
+	unsigned count = ++vcpu->unreachable_count;
+
+	if ((count & (count - 1)) == 0)
+		log_printf(vcpu->vm->log, "undercroft: #GP: the guest cannot reach guest-physical %llx (%u so far)\n",
+			   (unsigned long long)vcpu->detail.nested.gpa, count);
+	event_queue_gp(vcpu);
+	return VERDICT_RESUME;
+}
+
 enum verdict exit_nested(struct vcpu *vcpu)
 {
 	struct vm *vm = vcpu->vm;
@@ -80,7 +92,7 @@ enum verdict exit_nested(struct vcpu *vcpu)
 	if (error == -ENOMEM)
 		vcpu_fatal(vcpu, "no memory for nested page tables (raise reserved-size)");
 	else if (error)
-		return VERDICT_FATAL;
+		return unreachable(vcpu);
 	vcpu->work |= WORK_VIEW;
 	return VERDICT_RESUME;
 }

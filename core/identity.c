@@ -12,6 +12,9 @@
 #define IDENTITY_ACCESS	   (ACCESS_READ | ACCESS_WRITE | ACCESS_EXEC)
 #define IDENTITY_MAX_LEVEL 3u
 
+/* Pages of the pool that are not for what the guest touches: steps, regions and memory types need them. */
+#define FILL_RESERVE 64u
+
 int nested_build_identity(struct vm *vm, struct nested_view *view, gpa_t ram_top)
 {
 	gpa_t top = ALIGN_UP(ram_top, GIB(1));
@@ -22,6 +25,7 @@ int nested_build_identity(struct vm *vm, struct nested_view *view, gpa_t ram_top
 		top = GIB(4);
 	if (top > vm->physical_limit)
 		top = vm->physical_limit;
+	vm->map_top = top;
 	ret = nested_map(vm, view, 0, top, 0, IDENTITY_ACCESS, IDENTITY_MAX_LEVEL);
 	for (unsigned i = 0; ret == 0 && i < vm->hidden_count; i++) {
 		gpa_t start = ALIGN_DOWN(vm->hidden[i].start, PAGE_SIZE);
@@ -32,6 +36,15 @@ int nested_build_identity(struct vm *vm, struct nested_view *view, gpa_t ram_top
 	return ret;
 }
 
+/* Forgets what was mapped on demand, so that a guest that looks everywhere cannot use up the pool. */
+static void filled_drop(struct vm *vm, struct nested_view *view)
+{
+	const gpa_t reach = NESTED_LEVEL_SIZE(NESTED_LEVELS + 1);
+	gpa_t end = vm->physical_limit < reach ? vm->physical_limit : reach;
+
+	(void)nested_unmap(vm, view, vm->map_top, end - vm->map_top);
+}
+
 int nested_fill(struct vm *vm, struct nested_view *view, gpa_t gpa)
 {
 	unsigned level = (vm->caps & BACKEND_CAP_PAGES_1G) != 0 ? IDENTITY_MAX_LEVEL : IDENTITY_MAX_LEVEL - 1;
@@ -40,6 +53,8 @@ int nested_fill(struct vm *vm, struct nested_view *view, gpa_t gpa)
 
 	if (gpa >= vm->physical_limit)
 		return -EINVAL;
+	if (vm->pool.available < FILL_RESERVE)
+		filled_drop(vm, view);
 	if (nested_lookup(vm, view, gpa, &entry, &missing) == 0)
 		return -EEXIST;
 	/* What is missing at a level is missing as a whole: a block of that size, or a smaller one, lies over nothing.

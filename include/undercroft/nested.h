@@ -104,7 +104,8 @@ int nested_build_identity(struct vm *vm, struct nested_view *view, gpa_t ram_top
 
 /*
  * Maps gpa, which is not mapped, identically with all access, in the largest page that lies over nothing mapped, over
- * no hidden memory and over no region. Returns 0, -EEXIST (is mapped), -EINVAL (beyond the physical address width),
+ * no hidden memory and over no region. Where pages get scarce, everything above vm->map_top is forgotten before: it is
+ * mapped again when it is touched. Returns 0, -EEXIST (is mapped), -EINVAL (beyond the physical address width),
  * -EACCES (hidden memory or a region is in that very page) or -ENOMEM.
  */
 int nested_fill(struct vm *vm, struct nested_view *view, gpa_t gpa);

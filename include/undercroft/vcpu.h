@@ -111,7 +111,7 @@ struct vcpu {
 	struct step_state step;
 	struct single_state single;
 	struct idle_state idle;
-	uint32_t refetch_refusals;
+	uint32_t refetch_refusals, unreachable_count;
 	uint8_t breakpoint_hits; /* DR6.B0 to B3 that the instruction we carried out earned */
 	struct debug *debug;	 /* NULL: nothing can stop the guest */
 	struct region apic;	 /* watched while other CPUs are hidden */

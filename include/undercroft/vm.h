@@ -53,6 +53,7 @@ struct vm {
 	uint32_t caps;	      /* BACKEND_CAP_x of this machine */
 	uint32_t quirks;      /* QUIRK_x of this machine */
 	gpa_t physical_limit; /* 1 << MAXPHYADDR */
+	gpa_t map_top;	      /* the base view was made up to here; what lies above is mapped when it is touched */
 	/*
 	 * Below this, a guest-physical address is a pointer of ours: no hidden memory, everything mapped. 0 where that
 	 * is not so, as in hosted tests; then the direct paths are not taken.

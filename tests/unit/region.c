@@ -15,7 +15,7 @@
 
 #include "tests/fakes/fake_backend.h"
 
-#define PAGES 64u
+#define PAGES 128u
 #define RX    (ACCESS_READ | ACCESS_EXEC)
 #define RWX   (ACCESS_READ | ACCESS_WRITE | ACCESS_EXEC)
 

@@ -621,9 +621,34 @@ static void test_fill_on_demand(void **state)
 	assert_int_equal(nested_lookup(vm, &vm->base, GIB(8), &entry, &level), 0);
 	assert_false(vcpu->step.active);
 	assert_null(vcpu->fatal);
-	/* the same again cannot be: it is mapped, and nothing forbids it */
+	/* the same again: it is mapped, nothing forbids it, and the CPU does not go there */
 	spine_exit(&spine, EXIT_NESTED, 0, &detail, NULL);
-	assert_non_null(vcpu->fatal);
+	assert_int_equal(spine_injected(&spine)->vector, 13);
+	assert_true(spine_logged(&spine, "#GP: the guest cannot reach guest-physical 200001000 (1 so far)"));
+	assert_null(vcpu->fatal);
+}
+
+/* A guest that looks everywhere: each address is there when it is touched, and a step finds its pages. */
+static void test_fill_everywhere(void **state)
+{
+	struct exit_detail detail = {.nested = {.access = ACCESS_READ}};
+	struct nested_entry entry;
+	unsigned level;
+
+	(void)state;
+	vm->caps &= ~BACKEND_CAP_PAGES_1G;
+	for (unsigned i = 0; i < 2000; i++) {
+		detail.nested.gpa = GIB(8) + i * (GIB(100) + MIB(2) + PAGE_SIZE);
+		spine_exit(&spine, EXIT_NESTED, 0, &detail, NULL);
+		assert_null(vcpu->fatal);
+		assert_null(spine_injected(&spine));
+		assert_int_equal(nested_lookup(vm, &vm->base, detail.nested.gpa, &entry, &level), 0);
+		assert_ptr_equal(fake->active_view, &vm->base);
+		assert_true(fake->active_generation == vm->base.generation);
+		assert_true(vm->pool.available >= 60);
+	}
+	assert_int_equal(nested_lookup(vm, &vm->base, GIB(4) - 1, &entry, &level), 0);
+	assert_true(load(HIDDEN, 8) == ~0ull);
 }
 
 static void test_fill_without_memory(void **state)
@@ -639,10 +664,28 @@ static void test_fill_without_memory(void **state)
 static void test_beyond_physical_limit(void **state)
 {
 	struct exit_detail detail = {.nested = {.gpa = 1ull << 48, .access = ACCESS_READ}};
+	const struct event contributory = {.type = EVENT_EXCEPTION, .vector = 13};
 
 	(void)state;
+	for (unsigned i = 0; i < 2; i++) {
+		spine_exit(&spine, EXIT_NESTED, 0, &detail, NULL);
+		assert_int_equal(spine_injected(&spine)->vector, 13);
+		/* a CPU with more */
+		vm->physical_limit = 1ull << 52;
+	}
+	/* the descriptor table of what is delivered */
+	spine_exit(&spine, EXIT_NESTED, 0, &detail, &contributory);
+	assert_int_equal(spine_injected(&spine)->vector, 8);
+	assert_null(vcpu->fatal);
+	/* in the middle of a step */
+	detail.nested.gpa = HIDDEN;
 	spine_exit(&spine, EXIT_NESTED, 0, &detail, NULL);
-	assert_non_null(vcpu->fatal);
+	assert_true(vcpu->step.active);
+	detail.nested.gpa = 1ull << 48;
+	spine_exit(&spine, EXIT_NESTED, 0, &detail, NULL);
+	assert_false(vcpu->step.active);
+	assert_int_equal(spine_injected(&spine)->vector, 13);
+	assert_null(vcpu->fatal);
 }
 
 /* The base changes while a step is under way: the view follows. */
@@ -1037,8 +1080,11 @@ static void test_read_only_read(void **state)
 
 	(void)state;
 	assert_int_equal(nested_map(vm, &vm->base, 0xf0000, PAGE_SIZE, RAM, ACCESS_READ | ACCESS_EXEC, 1), 0);
+	fake_backend.nested_activate(vcpu, &vm->base);
 	spine_exit(&spine, EXIT_NESTED, 0, &detail, NULL);
-	assert_non_null(vcpu->fatal);
+	assert_int_equal(spine_injected(&spine)->vector, 13);
+	assert_true(spine_logged(&spine, "the guest cannot reach guest-physical f0000"));
+	assert_null(vcpu->fatal);
 }
 
 int main(void)
@@ -1070,6 +1116,7 @@ int main(void)
 		TEST(test_neighbour_read_modify_write),
 		TEST(test_read_only_copy),
 		TEST(test_fill_on_demand),
+		TEST(test_fill_everywhere),
 		TEST(test_fill_without_memory),
 		TEST(test_beyond_physical_limit),
 		TEST(test_fill_in_step),
