@@ -69,6 +69,25 @@ static bool pat_write(struct vcpu *vcpu, uint64_t value)
 	return true;
 }
 
+/*
+ * Registers that could turn the memory under us into something else: I/O, PCI configuration, SMM's. What the CPU does
+ * not have is #GP.
+ */
+static bool layout_write(struct vcpu *vcpu, uint32_t index, uint64_t value)
+{
+	struct platform *platform = vcpu->vm->platform;
+	uint64_t old;
+
+	if (platform->ops->msr_read(platform, index, &old))
+		return false;
+	if (index == MSR_SYSCFG && !((value ^ old) & ~(uint64_t)SYSCFG_FIXED))
+		return platform->ops->msr_write(platform, index, value) == 0;
+	if (value != old)
+		log_printf(vcpu->vm->log, "undercroft: the guest's change of the memory layout ignored (WRMSR %x)\n",
+			   index);
+	return true;
+}
+
 bool msr_guest_read(struct vcpu *vcpu, uint32_t index, uint64_t *value)
 {
 	struct platform *platform = vcpu->vm->platform;
@@ -118,16 +137,18 @@ bool msr_guest_write(struct vcpu *vcpu, uint32_t index, uint64_t value)
 		/* an update under a running hypervisor can change what it relies on */
 		log_printf(vcpu->vm->log, "undercroft: microcode update by the guest ignored (WRMSR %x)\n", index);
 		return true;
+	case MSR_SYSCFG:
 	case MSR_IORR_BASE0:
 	case MSR_IORR_MASK0:
 	case MSR_IORR_BASE1:
 	case MSR_IORR_MASK1:
 	case MSR_TOP_MEM:
 	case MSR_TOP_MEM2:
-		/* they could turn the memory under the hypervisor into something else */
-		log_printf(vcpu->vm->log, "undercroft: the guest's change of the memory layout ignored (WRMSR %x)\n",
-			   index);
-		return true;
+	case MSR_MMIO_CFG_BASE:
+	case MSR_SMM_BASE:
+	case MSR_SMM_ADDR:
+	case MSR_SMM_MASK:
+		return layout_write(vcpu, index, value);
 	case MSR_APIC_BASE:
 		return apic_base_write(vcpu, value);
 	case MSR_X2APIC_ICR:

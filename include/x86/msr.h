@@ -49,6 +49,10 @@
 #define MSR_TOP_MEM	     0xc001001au
 #define MSR_TOP_MEM2	     0xc001001du
 #define MSR_AMD_PATCH_LOADER 0xc0010020u
+#define MSR_MMIO_CFG_BASE    0xc0010058u /* AMD BKDG 10h, "MSRC001_0058 MMIO Configuration Base Address Register" */
+#define MSR_SMM_BASE	     0xc0010111u
+#define MSR_SMM_ADDR	     0xc0010112u
+#define MSR_SMM_MASK	     0xc0010113u
 #define MSR_VM_CR	     0xc0010114u
 #define MSR_IGNNE	     0xc0010115u
 #define MSR_SMM_CTL	     0xc0010116u
@@ -77,6 +81,7 @@
 #define MTRR_MASK_VALID	      0x00000800u
 
 /* APM vol. 2, "System Configuration Register (SYSCFG)" (3.2.1) */
+#define SYSCFG_FIXED	   0x000c0000u /* MtrrFixDramEn, MtrrFixDramModEn: memory below 1 MiB */
 #define SYSCFG_TOM2_ENABLE 0x00200000u
 #define SYSCFG_TOM2_WB	   0x00400000u /* memory from 4 GiB to TOP_MEM2 is write back by default */
 #define TOP_MEM2_ADDRESS   0x000fffffff800000ull

@@ -121,10 +121,13 @@ static void test_ignored_and_logged(void **state)
 		uint32_t index;
 		const char *said;
 	} cases[] = {
-		{MSR_UCODE_WRITE, "WRMSR 79"},	    {MSR_AMD_PATCH_LOADER, "WRMSR c0010020"},
-		{MSR_IORR_BASE0, "WRMSR c0010016"}, {MSR_IORR_MASK0, "WRMSR c0010017"},
-		{MSR_IORR_BASE1, "WRMSR c0010018"}, {MSR_IORR_MASK1, "WRMSR c0010019"},
-		{MSR_TOP_MEM, "WRMSR c001001a"},    {MSR_TOP_MEM2, "WRMSR c001001d"},
+		{MSR_SYSCFG, "WRMSR c0010010"},		  {MSR_MMIO_CFG_BASE, "WRMSR c0010058"},
+		{MSR_SMM_BASE, "WRMSR c0010111"},	  {MSR_SMM_ADDR, "WRMSR c0010112"},
+		{MSR_SMM_MASK, "WRMSR c0010113"},	  {MSR_UCODE_WRITE, "WRMSR 79"},
+		{MSR_AMD_PATCH_LOADER, "WRMSR c0010020"}, {MSR_IORR_BASE0, "WRMSR c0010016"},
+		{MSR_IORR_MASK0, "WRMSR c0010017"},	  {MSR_IORR_BASE1, "WRMSR c0010018"},
+		{MSR_IORR_MASK1, "WRMSR c0010019"},	  {MSR_TOP_MEM, "WRMSR c001001a"},
+		{MSR_TOP_MEM2, "WRMSR c001001d"},
 	};
 
 	(void)state;
@@ -135,6 +138,31 @@ static void test_ignored_and_logged(void **state)
 		assert_int_equal(fake_msr_get(platform, cases[i].index), 7);
 		assert_int_equal(fake_access_count(platform, FAKE_MSR_WRITE, cases[i].index), 0);
 		assert_true(spine_logged(&spine, cases[i].said));
+	}
+}
+
+static void test_memory_layout(void **state)
+{
+	const uint64_t syscfg = SYSCFG_TOM2_ENABLE | SYSCFG_TOM2_WB | 1u << 20;
+
+	(void)state;
+	/* a CPU without them */
+	assert_false(wrmsr(MSR_TOP_MEM, 0x1000));
+	assert_false(wrmsr(MSR_SMM_MASK, 0x1000));
+	assert_false(wrmsr(MSR_SYSCFG, 0));
+	assert_false(spine_logged(&spine, "ignored"));
+	/* what does not change is nothing to say */
+	fake_msr_set(platform, MSR_SMM_MASK, 3);
+	assert_true(wrmsr(MSR_SMM_MASK, 3));
+	assert_false(spine_logged(&spine, "ignored"));
+	/* what a kernel does around fixed ranges; every other bit is ours, too */
+	fake_msr_set(platform, MSR_SYSCFG, syscfg);
+	for (unsigned bit = 0; bit < 64; bit++) {
+		bool fixed = bit == 18 || bit == 19;
+
+		assert_true(wrmsr(MSR_SYSCFG, syscfg ^ 1ull << bit));
+		assert_true(fake_msr_get(platform, MSR_SYSCFG) == (syscfg ^ (fixed ? 1ull << bit : 0)));
+		fake_msr_set(platform, MSR_SYSCFG, syscfg);
 	}
 }
 
@@ -225,6 +253,7 @@ int main(void)
 		TEST(test_unknown),
 		TEST(test_extension_registers),
 		TEST(test_ignored_and_logged),
+		TEST(test_memory_layout),
 		TEST(test_efer_is_the_vcpus),
 		TEST(test_efer_bits),
 		TEST(test_efer_under_paging),
