@@ -255,6 +255,7 @@ static void control_start(struct vcpu *vcpu)
 		return;
 	debug_init(vcpu, &vmm.debug);
 	server_init(&vmm.server, vcpu, &vmm.link, vmm.control.attach == ATTACH_ALWAYS);
+	server_silence_limit(&vmm.server, vmm.control.silence_timeout_ms);
 	if (!vmm.control.start_stopped)
 		return;
 	server_wait_at_start(&vmm.server, vmm.control.start_stopped_timeout_ms);

@@ -230,11 +230,33 @@ static bool starts_without(const struct server *server)
 	return !server->attached && server->give_up_us && platform->ops->now_us(platform) >= server->give_up_us;
 }
 
+static void hear(struct server *server)
+{
+	struct platform *platform = server->vcpu->vm->platform;
+
+	server->heard_us = platform->ops->now_us(platform);
+}
+
+/* Framed, the link knows by itself. */
+static bool has_fallen_silent(const struct server *server)
+{
+	struct platform *platform = server->vcpu->vm->platform;
+
+	return server->attached && server->silence_us && !link_is_reliable(server->rsp.link) &&
+	       platform->ops->now_us(platform) - server->heard_us >= server->silence_us;
+}
+
 /* One look at the link while the guest stands. */
 static void serve(struct server *server)
 {
+	unsigned seen = server->rsp.garbage;
+	enum rsp_event event;
+
 	look_for_loss(server);
-	switch (rsp_poll(&server->rsp)) {
+	event = rsp_poll(&server->rsp);
+	if (event != RSP_NOTHING || server->rsp.garbage != seen)
+		hear(server);
+	switch (event) {
 	case RSP_PACKET:
 		if (!server->attached)
 			client_begin(server);
@@ -257,6 +279,8 @@ static void serve(struct server *server)
 		if (starts_without(server)) {
 			log_printf(server->vcpu->vm->log, "undercroft: no debugger came; the guest starts\n");
 			debug_resume(server->vcpu);
+		} else if (has_fallen_silent(server)) {
+			server_release(server);
 		}
 		break;
 	}
@@ -266,6 +290,7 @@ static void server_stopped(struct vcpu *vcpu)
 {
 	struct server *server = CONTAINER_OF(vcpu->vm->control, struct server, control);
 
+	hear(server);
 	if (server->resumed) {
 		server->resumed = false;
 		reply_stop(server);
@@ -346,12 +371,21 @@ void server_init(struct server *server, struct vcpu *vcpu, struct link *link, bo
 {
 	memset(server, 0, sizeof(*server));
 	server->control = (struct control){
-		.stopped = server_stopped, .poll = server_poll, .print = server_print, .reg = server_reg};
+		.stopped = server_stopped,
+		.poll = server_poll,
+		.print = server_print,
+		.reg = server_reg,
+	};
 	server->vcpu = vcpu;
 	server->listens = listens;
 	rsp_init(&server->rsp, link);
 	vcpu->vm->control = &server->control;
 	watch_begin(server);
+}
+
+void server_silence_limit(struct server *server, uint32_t timeout_ms)
+{
+	server->silence_us = (uint64_t)timeout_ms * 1000;
 }
 
 void server_wait_at_start(struct server *server, uint32_t timeout_ms)

@@ -29,6 +29,7 @@ struct server {
 	bool device;			 /* it asked for device memory, too */
 	struct debug_space space;	 /* of the addresses in its packets */
 	uint64_t give_up_us;		 /* when a guest that waits for a first client starts without; 0: never */
+	uint64_t silence_us, heard_us;	 /* how long a plain client may be silent (0: for ever), when it was heard */
 	struct rsp rsp;
 	uint8_t data[SERVER_DATA_MAX];
 };
@@ -44,6 +45,9 @@ void server_init(struct server *server, struct vcpu *vcpu, struct link *link, bo
  * none attaches, 0: for ever. To be served behind the work word, before the first entry.
  */
 void server_wait_at_start(struct server *server, uint32_t timeout_ms);
+
+/* A guest that stands runs on as soon as its client, plain, has sent nothing for timeout_ms; 0: it waits. */
+void server_silence_limit(struct server *server, uint32_t timeout_ms);
 
 /* The client is lost, or left: everything it armed goes, the guest runs on, another client can attach. */
 void server_release(struct server *server);

@@ -307,6 +307,9 @@ static int parse_attach(struct reader *r, int node)
 	if (get_u32(r, node, timeout, 1, UINT32_MAX, "one cell, milliseconds, not 0", 0,
 		    &how->start_stopped_timeout_ms))
 		return -EINVAL;
+	if (get_u32(r, node, "silence-timeout-ms", 1, UINT32_MAX, "one cell, milliseconds, not 0", 0,
+		    &how->silence_timeout_ms))
+		return -EINVAL;
 	if (has(r, node, "attach")) {
 		const char *attach = get_string(r, node, "attach");
 
@@ -322,8 +325,13 @@ static int parse_attach(struct reader *r, int node)
 
 static int parse_hypervisor(struct reader *r, int node)
 {
-	static const char *const names[] = {
-		"compatible", "reserved-size", "attach", "start-stopped", "start-stopped-timeout-ms", NULL};
+	static const char *const names[] = {"compatible",
+					    "reserved-size",
+					    "attach",
+					    "start-stopped",
+					    "start-stopped-timeout-ms",
+					    "silence-timeout-ms",
+					    NULL};
 
 	if (check_leaf(r, node, names) || parse_reserved_size(r, node))
 		return -EINVAL;
@@ -595,6 +603,9 @@ static int parse_roles(struct reader *r)
 	if (config->control_how.start_stopped && !config->control_enabled)
 		return fail(r, fdt_path_offset(r->fdt, "/hypervisor"), "start-stopped",
 			    "a control link, by which the guest can be started");
+	if (config->control_how.silence_timeout_ms && !config->control_enabled)
+		return fail(r, fdt_path_offset(r->fdt, "/hypervisor"), "silence-timeout-ms",
+			    "a control link, which could fall silent");
 	return 0;
 }
 

@@ -33,6 +33,7 @@ struct control_config {
 	uint32_t attach;		   /* enum attach */
 	uint32_t start_stopped;		   /* 1: a client is waited for before the guest's first instruction */
 	uint32_t start_stopped_timeout_ms; /* how long; 0: for ever */
+	uint32_t silence_timeout_ms;	   /* a plain client that is silent for so long is gone; 0: it may be */
 };
 
 struct plugin_params {

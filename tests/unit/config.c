@@ -132,6 +132,7 @@ static void begin(struct fixture *f)
 	set_string(f, "/hypervisor", "attach", "boot-only");
 	set(f, "/hypervisor", "start-stopped", NULL, 0);
 	set_u32(f, "/hypervisor", "start-stopped-timeout-ms", 30000);
+	set_u32(f, "/hypervisor", "silence-timeout-ms", 60000);
 	add_node(f, "/", "guest");
 	set_string(f, "/guest", "compatible", "undercroft,guest");
 	set_string(f, "/guest", "start", "disk");
@@ -206,6 +207,7 @@ static void test_no_blob(void **state)
 	assert_int_equal(config.control_how.attach, ATTACH_ALWAYS);
 	assert_int_equal(config.control_how.start_stopped, 0);
 	assert_int_equal(config.control_how.start_stopped_timeout_ms, 0);
+	assert_int_equal(config.control_how.silence_timeout_ms, 0);
 	assert_int_equal(config.plugin_count, 2);
 	assert_string_equal(config.plugin[0].name, "plain");
 	assert_int_equal(config.plugin[0].size, 0);
@@ -259,6 +261,7 @@ static void test_everything(void **state)
 	assert_int_equal(f.config.control_how.attach, ATTACH_BOOT_ONLY);
 	assert_int_equal(f.config.control_how.start_stopped, 1);
 	assert_int_equal(f.config.control_how.start_stopped_timeout_ms, 30000);
+	assert_int_equal(f.config.control_how.silence_timeout_ms, 60000);
 	assert_int_equal(f.config.plugin_count, 2);
 	assert_int_equal(((const struct test_params *)(const void *)f.config.plugin[1].data)->value, 5);
 }
@@ -280,6 +283,7 @@ static void test_missing(void **state)
 		{"/hypervisor", "attach", false},
 		{"/hypervisor", "start-stopped", true}, /* the others are of no use without it */
 		{"/hypervisor", "start-stopped-timeout-ms", false},
+		{"/hypervisor", "silence-timeout-ms", false},
 		{"/isa", "#address-cells", true},
 		{"/isa", "#size-cells", true},
 		{"/isa/serial@3f8", "compatible", true},
@@ -334,6 +338,7 @@ static void test_wrong_type(void **state)
 		{"/hypervisor", "attach"},
 		{"/hypervisor", "start-stopped"},
 		{"/hypervisor", "start-stopped-timeout-ms"},
+		{"/hypervisor", "silence-timeout-ms"},
 		{"/isa", "#address-cells"},
 		{"/isa", "#size-cells"},
 		{"/isa/serial@3f8", "compatible"},
@@ -354,7 +359,7 @@ static void test_wrong_type(void **state)
 			if (length == 0 && (strcmp(cases[i].property, "present-as-first") == 0 ||
 					    strcmp(cases[i].property, "start-stopped") == 0))
 				continue;
-			if (length == 4 && strcmp(cases[i].property, "start-stopped-timeout-ms") == 0)
+			if (length == 4 && strstr(cases[i].property, "-timeout-ms"))
 				continue; /* 50 days */
 			if (length == 4 && strcmp(cases[i].property, "value") == 0)
 				continue;
@@ -721,6 +726,8 @@ static void test_control(void **state)
 	remove_property(&f, "/hypervisor", "attach");
 	remove_property(&f, "/hypervisor", "start-stopped-timeout-ms");
 	remove_property(&f, "/hypervisor", "start-stopped");
+	expect_bad(&f, "/hypervisor", "silence-timeout-ms");
+	remove_property(&f, "/hypervisor", "silence-timeout-ms");
 	expect_good(&f);
 	assert_int_equal(f.config.control_enabled, 0);
 	/* apart from the log */
@@ -758,6 +765,9 @@ static void test_attach(void **state)
 	assert_int_equal(f.config.control_how.start_stopped_timeout_ms, 0);
 	set_u32(&f, "/hypervisor", "start-stopped-timeout-ms", 0);
 	expect_bad(&f, "/hypervisor", "start-stopped-timeout-ms");
+	remove_property(&f, "/hypervisor", "start-stopped-timeout-ms");
+	set_u32(&f, "/hypervisor", "silence-timeout-ms", 0);
+	expect_bad(&f, "/hypervisor", "silence-timeout-ms");
 }
 
 static void test_aliases(void **state)

@@ -1028,6 +1028,39 @@ static void test_noise_releases_a_running_guest(void **state)
 	assert_true(nothing_is_left());
 }
 
+static void test_silence_releases_a_stopped_guest(void **state)
+{
+	uint64_t start;
+
+	(void)state;
+	client.spine.fake.platform.clock_step_us = 100;
+	server_silence_limit(&client.server, 5000);
+	client_ask(&client, "Qcroft.as:phys;mmio");
+	/* while the guest runs nobody has to say anything */
+	client.spine.fake.platform.clock_us += 60000000;
+	client_poll(&client);
+	assert_true(client.server.attached);
+	/* whatever comes counts, even if it is only noise */
+	start = client.spine.fake.platform.clock_us;
+	client.wire.next_us = start + 4000000;
+	client_say(&client, "x");
+	debug_stop_request(vcpu, &request);
+	vcpu_work(vcpu);
+	assert_in_range(client.spine.fake.platform.clock_us - start, 9000000, 9100000);
+	assert_true(nothing_is_left());
+	expect("qAttached", "1");
+
+	/* as it is without the property: as long as it takes */
+	server_silence_limit(&client.server, 0);
+	start = client.spine.fake.platform.clock_us;
+	client.wire.next_us = start + 4000000;
+	client_packet(&client, "c", 1);
+	debug_stop_request(vcpu, &request);
+	vcpu_work(vcpu);
+	assert_true(client.server.attached);
+	assert_in_range(client.spine.fake.platform.clock_us - start, 4000000, 4100000);
+}
+
 static void test_another_client_takes_over(void **state)
 {
 	(void)state;
@@ -1092,6 +1125,7 @@ int main(void)
 		T(test_ways_to_leave),
 		T(test_noise_releases_a_stopped_guest),
 		T(test_noise_releases_a_running_guest),
+		T(test_silence_releases_a_stopped_guest),
 		T(test_another_client_takes_over),
 		T(test_wire_that_takes_nothing),
 	};
