@@ -64,7 +64,10 @@ static enum verdict exit_init(struct vcpu *vcpu)
 
 static enum verdict exit_invalid(struct vcpu *vcpu)
 {
-	vcpu_fatal(vcpu, "the CPU refused the guest's state");
+	const char *why = vcpu->refusal ? vcpu->refusal : "the CPU refused the guest's state";
+
+	if (!debug_refused(vcpu, why))
+		vcpu_fatal(vcpu, why);
 	return VERDICT_RESUME;
 }
 

@@ -188,7 +188,7 @@ void vmx_refusal(struct vmx_vcpu *vmx, uint64_t reason)
 		format_string(vmx->refusal, sizeof(vmx->refusal), "the CPU refused to enter the guest: %s",
 			      reason & VMX_EXIT_REASON_FAILED ? state_refusal()
 							      : instruction_refusal(vmx->vcpu.vm->platform));
-	vcpu_fatal(&vmx->vcpu, vmx->refusal);
+	vmx->vcpu.refusal = vmx->refusal;
 }
 
 /* What is wrong with a raw entry, or what it says. SDM vol. 3, "EPT Misconfigurations" (28.2.3.1) */

@@ -56,14 +56,18 @@ static void window_shadow_settle(void)
 }
 
 /*
- * A machine check came while the guest was entered. The guest's state, the event to be delivered and what the exit
- * before said about one are as they were: the event is delivered by another entry. SDM vol. 3, "VM-Entry Failures
- * During or After Loading Guest State" (26.8), "Machine-Check Events During VM Entry" (26.9)
+ * The entry failed: its state was refused, or a machine check came. The guest's state, the event to be delivered and
+ * what the exit before said about one are as they were: the event is delivered by another entry, which a VMLAUNCH
+ * begins, as the launch state may be clear still. SDM vol. 3, "VM-Entry Failures During or After Loading Guest State"
+ * (26.8), "Machine-Check Events During VM Entry" (26.9), "VMCLEAR" (30.3)
  */
 static void entry_undo(struct vmx_vcpu *vmx)
 {
 	uint32_t info = (uint32_t)vmcs_read(VMCS_ENTRY_INTR_INFO);
 
+	if (vmx_insn_vmclear(vmx->vmcs) || vmx_insn_vmptrld(vmx->vmcs))
+		vcpu_fatal(&vmx->vcpu, "the VMCS is lost");
+	vmx->launched = false;
 	vmx->vcpu.events.delivery.type = EVENT_NONE;
 	vmx->vcpu.work &= ~WORK_DELIVERY;
 	vmx->vcpu.exit.length = 0;
@@ -116,9 +120,15 @@ static __attribute__((noinline)) unsigned kind_find(struct vmx_vcpu *vmx, uint64
 	default:
 		break;
 	}
-	if (reason & VMX_EXIT_REASON_FAILED || reason == VMX_EXIT_EPT_MISCONFIG)
+	if (reason == VMX_EXIT_EPT_MISCONFIG) {
 		vmx_refusal(vmx, reason);
-	return reason & VMX_EXIT_REASON_FAILED ? EXIT_INVALID : EXIT_UNKNOWN;
+		vcpu_fatal(&vmx->vcpu, vmx->refusal);
+	}
+	if (!(reason & VMX_EXIT_REASON_FAILED))
+		return EXIT_UNKNOWN;
+	vmx_refusal(vmx, reason);
+	entry_undo(vmx);
+	return EXIT_INVALID;
 }
 
 /*
@@ -185,10 +195,17 @@ int vmx_exit(struct vmx_vcpu *vmx)
 /* VMLAUNCH or VMRESUME did not even begin: VMfail. */
 int vmx_entry_failed(struct vmx_vcpu *vmx)
 {
-	vmx->vcpu.exit.kind = EXIT_INVALID;
-	vmx->vcpu.exit.length = 0;
+	struct vcpu *vcpu = &vmx->vcpu;
+	int leave;
+
+	vcpu->exit.kind = EXIT_INVALID;
+	vcpu->exit.length = 0;
 	vmx_refusal(vmx, 0);
-	return vcpu_exit(&vmx->vcpu);
+	leave = vcpu_exit(vcpu);
+	vmcs_write(VMCS_GUEST_RSP, vcpu->gpr[GPR_RSP]);
+	vmcs_write(VMCS_GUEST_RIP, vcpu->rip);
+	vmcs_write(VMCS_GUEST_RFLAGS, vcpu->rflags);
+	return leave;
 }
 
 void vmx_run(struct vcpu *vcpu)

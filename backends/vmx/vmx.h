@@ -87,7 +87,7 @@ void vmx_tlb_flush(struct vcpu *vcpu, enum tlb_scope scope);
 /* dump.c */
 void vmx_dump(struct vcpu *vcpu);
 
-/* refusal.c: makes the reason of an entry that failed, or of an exit for a bad EPT entry, the vCPU's fatal one. */
+/* refusal.c: why an entry failed (reason 0: it did not even begin), or what is wrong in the EPT, in words. */
 void vmx_refusal(struct vmx_vcpu *vmx, uint64_t reason);
 /* Logs the entries of each level that the CPU walks for a guest-physical address. */
 void vmx_ept_log(struct vcpu *vcpu, gpa_t gpa);

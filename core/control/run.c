@@ -14,6 +14,7 @@
 
 /* "Debugging with GDB", "Standard Replies" (E.3): numbers of signals are GDB's */
 #define SIGNAL_INT  2
+#define SIGNAL_ILL  4
 #define SIGNAL_TRAP 5
 
 #define EXPRESSION_MAX 8 /* conditions and commands of one breakpoint, each */
@@ -76,10 +77,18 @@ void reply_stop(struct server *server)
 	struct rsp *rsp = &server->rsp;
 
 	/* behind the reply it would be taken for that of the next command */
-	if (stop->text && stop->kind == STOP_CONDITION)
-		server->control.print(server->vcpu, stop->text, strlen(stop->text));
+	if (stop->text && (stop->kind == STOP_CONDITION || stop->kind == STOP_REFUSED)) {
+		rsp_begin(rsp);
+		rsp_char(rsp, 'O');
+		rsp_hex(rsp, stop->text, strlen(stop->text));
+		rsp_hex(rsp, "\n", 1);
+		rsp_end(rsp);
+	}
 	rsp_begin(rsp);
-	rsp_printf(rsp, "T%02x", stop->kind == STOP_REQUEST ? SIGNAL_INT : SIGNAL_TRAP);
+	rsp_printf(rsp, "T%02x",
+		   stop->kind == STOP_REQUEST	? SIGNAL_INT
+		   : stop->kind == STOP_REFUSED ? SIGNAL_ILL
+						: SIGNAL_TRAP);
 	put_reason(server, stop);
 	rsp_text(rsp, "thread:1;");
 	put_expedited(server);

@@ -354,6 +354,11 @@ static void server_print(struct vcpu *vcpu, const char *text, size_t length)
 	rsp_end(&server->rsp);
 }
 
+static bool server_is_attended(struct vcpu *vcpu)
+{
+	return CONTAINER_OF(vcpu->vm->control, struct server, control)->attached;
+}
+
 /* Expressions have registers of up to 64 bits. */
 static bool server_reg(struct vcpu *vcpu, unsigned number, uint64_t *value)
 {
@@ -373,6 +378,7 @@ void server_init(struct server *server, struct vcpu *vcpu, struct link *link, bo
 	server->control = (struct control){
 		.stopped = server_stopped,
 		.poll = server_poll,
+		.is_attended = server_is_attended,
 		.print = server_print,
 		.reg = server_reg,
 	};

@@ -7,6 +7,7 @@
 #include <undercroft/vcpu.h>
 
 #include "core/debug/debug.h"
+#include "core/exit.h"
 
 void debug_init(struct vcpu *vcpu, struct debug *debug)
 {
@@ -32,6 +33,19 @@ void debug_stop_request(struct vcpu *vcpu, const struct stop *stop)
 		return;
 	debug->request = *stop;
 	vcpu->work |= WORK_STOP;
+}
+
+bool debug_refused(struct vcpu *vcpu, const char *why)
+{
+	struct control *control = vcpu->vm->control;
+
+	if (!vcpu->debug || !control->is_attended(vcpu))
+		return false;
+	instruction_end(vcpu, false);
+	/* whatever else asked for a stop has not come about */
+	vcpu->debug->request.kind = STOP_NONE;
+	debug_stop_request(vcpu, &(struct stop){.kind = STOP_REFUSED, .text = why});
+	return true;
 }
 
 void debug_resume(struct vcpu *vcpu)

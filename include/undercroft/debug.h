@@ -24,6 +24,7 @@ enum stop_kind {
 	STOP_BREAK_HARD, /* BREAK_HARD, before the instruction */
 	STOP_WATCH,	 /* WATCH_x, behind the instruction */
 	STOP_CONDITION,	 /* the condition of a breakpoint could not be evaluated; text says why */
+	STOP_REFUSED,	 /* the CPU did not enter the guest with the state it has; text says why */
 };
 
 struct stop {
@@ -39,6 +40,8 @@ struct control {
 	void (*stopped)(struct vcpu *vcpu);
 	/* The guest runs: looks whether the client wants something. Never waits. */
 	void (*poll)(struct vcpu *vcpu);
+	/* Is somebody there who could change the guest's state? */
+	bool (*is_attended)(struct vcpu *vcpu);
 	/* What a breakpoint's commands print. May be cut short. */
 	void (*print)(struct vcpu *vcpu, const char *text, size_t length);
 	/* A register by the number that the client's expressions name it with. False: there is none, or it has no
@@ -63,6 +66,12 @@ const struct stop *debug_stop(const struct vcpu *vcpu);
  * to the guest is delivered after it goes on. The first request counts until it is served.
  */
 void debug_stop_request(struct vcpu *vcpu, const struct stop *stop);
+
+/*
+ * The CPU refused the guest's state, and why: the guest stops where it was, so that it can be changed. False: nobody is
+ * there to do that.
+ */
+bool debug_refused(struct vcpu *vcpu, const char *why);
 
 /* The stopped guest goes on; a breakpoint at its instruction pointer is stepped over first. */
 void debug_resume(struct vcpu *vcpu);

@@ -116,6 +116,7 @@ struct vcpu {
 	struct debug *debug;	 /* NULL: nothing can stop the guest */
 	struct region apic;	 /* watched while other CPUs are hidden */
 	const char *fatal;	 /* why run() returned */
+	const char *refusal;	 /* EXIT_INVALID: what the CPU did not accept, if the backend knows */
 };
 
 _Static_assert(offsetof(struct vcpu, gpr) == 0, "entry code stores the general registers at offset 0");

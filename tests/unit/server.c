@@ -766,7 +766,7 @@ static void test_stop_replies(void **state)
 
 static void test_condition_that_failed_is_told(void **state)
 {
-	static const struct stop stop = {.kind = STOP_CONDITION, .text = "it divides by zero\n"};
+	static const struct stop stop = {.kind = STOP_CONDITION, .text = "it divides by zero"};
 
 	(void)state;
 	client_ask(&client, "?");
@@ -778,6 +778,40 @@ static void test_condition_that_failed_is_told(void **state)
 	assert_int_equal(client.frames, 2);
 	assert_string_equal(client.frame[0], "O69742064697669646573206279207a65726f0a");
 	assert_memory_equal(client.frame[1], "T05", 3);
+}
+
+/* The CPU does not take what the client made of the guest: it can make something else of it. */
+static void test_refused_state_is_told(void **state)
+{
+	(void)state;
+	spine_exit(&client.spine, EXIT_INVALID, 0, NULL, NULL);
+	assert_string_equal(vcpu->fatal, "the CPU refused the guest's state");
+	vcpu->fatal = NULL;
+	vcpu->work = 0;
+
+	vcpu->refusal = "CR3";
+	for (unsigned i = 0; i < 2; i++) {
+		/* a step that does not even begin, then the guest as it is */
+		client_ask(&client, i ? "c" : "s");
+		assert_int_equal(vcpu->single.active, !i);
+		client_packet(&client, "p10", 3);
+		client_packet(&client, "c", 1);
+		client.wire.out_count = 0;
+		spine_exit(&client.spine, EXIT_INVALID, 0, NULL, NULL);
+		client_collect(&client);
+		assert_int_equal(client.frames, 3);
+		assert_string_equal(client.frame[0], "O4352330a");
+		assert_memory_equal(client.frame[1], "T04thread:1;", 12);
+		assert_string_equal(client.frame[2], "0080000000000000");
+		assert_false(vcpu->single.active);
+		assert_false(debug_is_stopped(vcpu));
+		assert_null(vcpu->fatal);
+		client.wire.in_count = client.wire.in_read = 0;
+	}
+	/* who leaves it like that has lost the machine */
+	client_ask(&client, "D");
+	spine_exit(&client.spine, EXIT_INVALID, 0, NULL, NULL);
+	assert_string_equal(vcpu->fatal, "CR3");
 }
 
 static void test_going_on(void **state)
@@ -1114,6 +1148,7 @@ int main(void)
 		T(test_monitor_pages),
 		T(test_stop_replies),
 		T(test_condition_that_failed_is_told),
+		T(test_refused_state_is_told),
 		T(test_going_on),
 		T(test_breakpoints_wrong),
 		T(test_start_waits_for_a_client),

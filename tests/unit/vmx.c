@@ -38,7 +38,7 @@ const uint8_t vmx_exit_entry[1];
 uint64_t fake_cr[FAKE_CR_COUNT], fake_dr[FAKE_DR_COUNT];
 
 static struct {
-	unsigned invepts, invvpids, vmxons, nmi_unblocks;
+	unsigned invepts, invvpids, vmxons, vmclears, vmptrlds, nmi_unblocks;
 	bool nmi_waits;
 	int vmxon_error;
 } cpu;
@@ -55,12 +55,14 @@ int vmx_insn_vmxon(paddr_t region)
 int vmx_insn_vmclear(paddr_t vmcs)
 {
 	assert_int_equal(vmcs & ~PAGE_MASK, 0);
+	cpu.vmclears++;
 	return 0;
 }
 
 int vmx_insn_vmptrld(paddr_t vmcs)
 {
 	assert_int_equal(vmcs & ~PAGE_MASK, 0);
+	cpu.vmptrlds++;
 	return 0;
 }
 
@@ -562,6 +564,37 @@ static void test_machine_check_on_entry(void **state)
 	assert_null(vcpu->fatal);
 }
 
+/* The state was refused: what was to be delivered is by the next entry, which is a launch again. */
+static void test_refused_entry_is_undone(void **state)
+{
+	(void)state;
+	vmcs_write(VMCS_GUEST_CR0, CR0_PE | CR0_NE);
+	vmcs_write(VMCS_IDT_VECTORING_INFO, 0x80000031);
+	vmcs_write(VMCS_ENTRY_INTR_INFO, 0x80000b0e);
+	vmcs_write(VMCS_ENTRY_EXCEPTION_ERROR, 7);
+	cpu.vmclears = cpu.vmptrlds = 0;
+	(void)leave_with(0x80000021);
+	assert_int_equal(handled_kind, EXIT_INVALID);
+	assert_null(vcpu->fatal);
+	assert_false(vmx->launched);
+	assert_int_equal(cpu.vmclears, 1);
+	assert_int_equal(cpu.vmptrlds, 1);
+	assert_int_equal(vmcs_read(VMCS_ENTRY_INTR_INFO), 0x80000b0e);
+	assert_int_equal(vmcs_read(VMCS_ENTRY_EXCEPTION_ERROR), 7);
+	vmcs_write(VMCS_IDT_VECTORING_INFO, 0);
+	vmcs_write(VMCS_ENTRY_INTR_INFO, 0);
+	(void)leave_with(10);
+	assert_true(vmx->launched);
+	/* VMfail: what was changed meanwhile is what the next entry has */
+	vcpu->rip = 0x1234;
+	vcpu->rflags = X86_FLAGS_FIXED | X86_FLAGS_IF;
+	vcpu->gpr[GPR_RSP] = 0x5678;
+	assert_int_equal(vmx_entry_failed(vmx), 0);
+	assert_int_equal(vmcs_read(VMCS_GUEST_RIP), 0x1234);
+	assert_int_equal(vmcs_read(VMCS_GUEST_RFLAGS), X86_FLAGS_FIXED | X86_FLAGS_IF);
+	assert_int_equal(vmcs_read(VMCS_GUEST_RSP), 0x5678);
+}
+
 /* --- the timer, CPUID --- */
 
 static void test_timer(void **state)
@@ -923,19 +956,19 @@ static void test_dump_names_the_field(void **state)
 	(void)state;
 	vmcs_write(VMCS_GUEST_CR0, CR0_PG | CR0_NE);
 	(void)leave_with(0x80000021);
-	assert_string_equal(vcpu->fatal, "the CPU refused to enter the guest: CR0: PG without PE");
+	assert_string_equal(vcpu->refusal, "the CPU refused to enter the guest: CR0: PG without PE");
 	ops->dump(vcpu);
 	assert_non_null(strstr(log_text, "vmcs: the CPU refused to enter the guest: CR0: PG without PE"));
 }
 
 static const char *refusal_of(uint64_t reason)
 {
-	vcpu->fatal = NULL;
+	vcpu->refusal = NULL;
 	vmcs_write(VMCS_EXIT_REASON, reason);
 	(void)(reason ? vmx_exit(vmx) : vmx_entry_failed(vmx));
 	assert_int_equal(handled_kind, EXIT_INVALID);
-	assert_ptr_equal(vcpu->fatal, vmx->refusal);
-	return vcpu->fatal;
+	assert_ptr_equal(vcpu->refusal, vmx->refusal);
+	return vcpu->refusal;
 }
 
 static void test_refusals(void **state)
@@ -1050,6 +1083,7 @@ int main(void)
 		TEST(test_arrival_opens_the_window),
 		TEST(test_arrival_while_the_window_closes),
 		TEST(test_machine_check_on_entry),
+		TEST(test_refused_entry_is_undone),
 		TEST(test_timer),
 		TEST(test_cpuid_hidden),
 		TEST(test_exit_writes_what_changed),
