@@ -46,17 +46,22 @@ static void put_expedited(struct server *server)
 		put_register(server, legacy[i]);
 }
 
+/*
+ * GDB looks for its breakpoint at $pc, and if it has none there it goes on without a word: so it is not told of one
+ * whose linear address is another.
+ */
 static void put_reason(struct server *server, const struct stop *stop)
 {
+	bool at_pc = stop->address == server->vcpu->rip;
 	struct rsp *rsp = &server->rsp;
 
 	switch (stop->kind) {
 	case STOP_BREAK:
-		if (server->says_swbreak)
+		if (server->says_swbreak && at_pc)
 			rsp_text(rsp, "swbreak:;");
 		break;
 	case STOP_BREAK_HARD:
-		if (server->says_hwbreak)
+		if (server->says_hwbreak && at_pc)
 			rsp_text(rsp, "hwbreak:;");
 		break;
 	case STOP_WATCH:

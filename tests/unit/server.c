@@ -730,8 +730,11 @@ static void test_stop_replies(void **state)
 	} stops[] = {
 		{{.kind = STOP_REQUEST}, "T02thread:1;06:"},
 		{{.kind = STOP_STEP}, "T05thread:1;06:"},
-		{{.kind = STOP_BREAK}, "T05swbreak:;thread:1;"},
-		{{.kind = STOP_BREAK_HARD}, "T05hwbreak:;thread:1;"},
+		{{.kind = STOP_BREAK, .address = SPINE_CODE}, "T05swbreak:;thread:1;"},
+		{{.kind = STOP_BREAK_HARD, .address = SPINE_CODE}, "T05hwbreak:;thread:1;"},
+		/* $pc is an offset: GDB has no breakpoint there */
+		{{.kind = STOP_BREAK, .address = 0x10000 + SPINE_CODE}, "T05thread:1;"},
+		{{.kind = STOP_BREAK_HARD, .address = 0x10000 + SPINE_CODE}, "T05thread:1;"},
 		{{.kind = STOP_WATCH, .access = ACCESS_WRITE, .address = 0x1234}, "T05watch:1234;thread:1;"},
 		{{.kind = STOP_WATCH, .access = ACCESS_READ, .address = 0xffffffff81000000},
 		 "T05rwatch:ffffffff81000000;thread:1;"},
