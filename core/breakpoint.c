@@ -7,6 +7,8 @@
 #include <x86/cr.h>
 #include <x86/dr.h>
 
+#include "core/dr.h"
+
 #define BREAKPOINT_COUNT 4
 
 /* by DR7.LENn */
@@ -19,7 +21,7 @@ static void match(struct vcpu *vcpu, uint64_t dr7, uint64_t at, unsigned size, u
 
 		if (!(dr7 & DR7_IS_ENABLED(i)) || !(types >> DR7_RW(dr7, i) & 1))
 			continue;
-		start = vcpu->backend->reg_get(vcpu, (enum reg)(REG_DR0 + i)) & ~(length - 1);
+		start = dr_get(vcpu, (enum reg)(REG_DR0 + i)) & ~(length - 1);
 		if (at - start < length || start - at < size) {
 			vcpu->breakpoint_hits |= (uint8_t)(1u << i);
 			vcpu->work |= WORK_TRAP;
@@ -29,7 +31,7 @@ static void match(struct vcpu *vcpu, uint64_t dr7, uint64_t at, unsigned size, u
 
 void breakpoint_data(struct vcpu *vcpu, gva_t linear, unsigned size, bool write)
 {
-	uint64_t dr7 = vcpu->backend->reg_get(vcpu, REG_DR7);
+	uint64_t dr7 = dr_get(vcpu, REG_DR7);
 
 	if (dr7 & DR7_ENABLED)
 		match(vcpu, dr7, linear, size, 1u << DR7_RW_ACCESS | (write ? 1u << DR7_RW_WRITE : 0));
@@ -37,7 +39,7 @@ void breakpoint_data(struct vcpu *vcpu, gva_t linear, unsigned size, bool write)
 
 void breakpoint_port(struct vcpu *vcpu, uint16_t port, unsigned size)
 {
-	uint64_t dr7 = vcpu->backend->reg_get(vcpu, REG_DR7);
+	uint64_t dr7 = dr_get(vcpu, REG_DR7);
 
 	if (dr7 & DR7_ENABLED && vcpu->backend->reg_get(vcpu, REG_CR4) & CR4_DE)
 		match(vcpu, dr7, port, size, 1u << DR7_RW_PORT);

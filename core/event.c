@@ -13,6 +13,8 @@
 #include <x86/dr.h>
 #include <x86/msr.h>
 
+#include "core/dr.h"
+
 /* APM vol. 2, "Vectors" (8.2) */
 enum {
 	VECTOR_DE = 0,
@@ -114,15 +116,13 @@ void event_queue_gp(struct vcpu *vcpu)
 
 void event_queue_debug_trap(struct vcpu *vcpu, uint64_t why)
 {
-	const struct backend_ops *backend = vcpu->backend;
-
 	/*
 	 * What the CPU does before it raises #DB, and does not do for an injected one. B0 to B3 are this trap's alone,
 	 * the other bits stay. APM vol. 2, "DR6" (13.1.1.3), "DR7" (13.1.1.4); SDM vol. 3, "Debug Status Register
 	 * (DR6)" (17.2.3)
 	 */
-	backend->reg_set(vcpu, REG_DR6, (backend->reg_get(vcpu, REG_DR6) & ~(uint64_t)DR6_B) | why);
-	backend->reg_set(vcpu, REG_DR7, backend->reg_get(vcpu, REG_DR7) & ~(uint64_t)DR7_GD);
+	dr_set(vcpu, REG_DR6, (dr_get(vcpu, REG_DR6) & ~(uint64_t)DR6_B) | why);
+	dr_set(vcpu, REG_DR7, dr_get(vcpu, REG_DR7) & ~(uint64_t)DR7_GD);
 	event_queue_exception(vcpu, VECTOR_DB, false, 0, 0);
 }
 

@@ -150,6 +150,7 @@ const exit_handler_fn exit_defaults[EXIT_KIND_COUNT] = {
 	[EXIT_INIT] = exit_init,
 	[EXIT_PAGING] = exit_paging,
 	[EXIT_TASK_SWITCH] = exit_task_switch,
+	[EXIT_DR] = exit_dr,
 	[EXIT_TIMER] = exit_timer,
 	[EXIT_MACHINE_CHECK] = exit_machine_check,
 	[EXIT_HLT] = exit_hlt,

@@ -26,6 +26,9 @@ enum verdict exit_xsetbv(struct vcpu *vcpu);
 /* task.c */
 enum verdict exit_task_switch(struct vcpu *vcpu);
 
+/* debug/registers.c */
+enum verdict exit_dr(struct vcpu *vcpu);
+
 /* exit.c: fatal */
 enum verdict exit_unexpected(struct vcpu *vcpu);
 

@@ -12,6 +12,7 @@
 #include <x86/flags.h>
 
 #include "core/breakpoint.h"
+#include "core/dr.h"
 #include "core/single.h"
 
 #define VECTOR_DB 1
@@ -34,9 +35,9 @@ void single_begin(struct vcpu *vcpu, const struct insn *insn)
 
 	single->flags = insn ? insn->flags : 0;
 	single->guest_tf = (vcpu->rflags & TF) != 0;
-	single->dr6 = backend->reg_get(vcpu, REG_DR6);
+	single->dr6 = dr_get(vcpu, REG_DR6);
 	/* so that what the instruction hits can be told from what was there */
-	backend->reg_set(vcpu, REG_DR6, single->dr6 & ~(uint64_t)(DR6_BS | DR6_B));
+	backend->reg_set(vcpu, REG_DR6, backend->reg_get(vcpu, REG_DR6) & ~(uint64_t)(DR6_BS | DR6_B));
 	/* the ones that come here interrupt nothing */
 	if (single->flags & INSN_INTERRUPT)
 		single->flags = 0;
@@ -104,34 +105,22 @@ static bool flags_settle(struct vcpu *vcpu, bool completed)
 	return trap;
 }
 
-/* The breakpoints an instruction hit. The CPU may also report matches of those that are not enabled. */
-static uint64_t breakpoints_hit(struct vcpu *vcpu)
-{
-	uint64_t dr6 = vcpu->backend->reg_get(vcpu, REG_DR6), dr7 = vcpu->backend->reg_get(vcpu, REG_DR7), hit = 0;
-
-	for (unsigned i = 0; i < 4; i++) {
-		if (dr7 >> (2 * i) & 3)
-			hit |= dr6 & 1ull << i;
-	}
-	return hit;
-}
-
 bool single_is_trap(struct vcpu *vcpu)
 {
-	return vcpu->backend->reg_get(vcpu, REG_DR6) & DR6_BS || !breakpoints_hit(vcpu);
+	return vcpu->backend->reg_get(vcpu, REG_DR6) & DR6_BS || !dr_hits(vcpu);
 }
 
 void single_end(struct vcpu *vcpu, bool completed)
 {
 	struct single_state *single = &vcpu->single;
-	uint64_t hit = breakpoints_hit(vcpu) | breakpoint_hits(vcpu);
+	uint64_t hit = dr_hits(vcpu) | breakpoint_hits(vcpu);
 	bool trap;
 
 	single->active = false;
 	single->completed = completed;
 	vcpu->backend->step(vcpu, false);
 	trap = flags_settle(vcpu, completed);
-	vcpu->backend->reg_set(vcpu, REG_DR6, trap || hit ? (single->dr6 & ~(uint64_t)DR6_B) | hit : single->dr6);
+	dr_set(vcpu, REG_DR6, trap || hit ? (single->dr6 & ~(uint64_t)DR6_B) | hit : single->dr6);
 	if (completed && (trap || hit))
 		event_queue_debug_trap(vcpu, hit | (trap ? DR6_BS : 0));
 }

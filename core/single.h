@@ -21,7 +21,7 @@ void single_begin(struct vcpu *vcpu, const struct insn *insn);
  */
 void single_end(struct vcpu *vcpu, bool completed);
 
-/* Is the #DB that exited the trap behind the instruction, and not a breakpoint of the guest before it? */
+/* Is the #DB that exited the trap behind the instruction, and not a breakpoint before it? */
 bool single_is_trap(struct vcpu *vcpu);
 
 /*

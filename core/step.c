@@ -332,14 +332,24 @@ static void software_event_queue(struct vcpu *vcpu)
 	vcpu->work |= WORK_EVENT | WORK_DELIVERY;
 }
 
+/* #DB: what is left of it for the guest is queued. */
+static void debug_exception(struct vcpu *vcpu)
+{
+	bool trap = vcpu->single.active && single_is_trap(vcpu), guests = debug_exception_settle(vcpu);
+
+	instruction_end(vcpu, trap);
+	/* behind a step, single_end() does that */
+	if (!trap && guests)
+		event_queue_exception(vcpu, VECTOR_DB, false, 0, 0);
+}
+
 enum verdict exit_exception(struct vcpu *vcpu)
 {
 	const struct exit_detail *detail = &vcpu->detail;
 
 	vcpu->backend->decode_detail(vcpu);
-	if (vcpu->single.active && detail->exception.vector == VECTOR_DB && !detail->exception.length &&
-	    single_is_trap(vcpu)) {
-		instruction_end(vcpu, true);
+	if (detail->exception.vector == VECTOR_DB && !detail->exception.length) {
+		debug_exception(vcpu);
 		return VERDICT_RESUME;
 	}
 	instruction_end(vcpu, false);

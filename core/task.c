@@ -246,7 +246,7 @@ static void task_commit(struct task *task, const struct context *context)
 	task->to.attributes |= TYPE_BUSY;
 	backend->seg_set(vcpu, SEG_TR, &task->to);
 	backend->reg_set(vcpu, REG_CR0, backend->reg_get(vcpu, REG_CR0) | CR0_TS);
-	backend->reg_set(vcpu, REG_DR7, backend->reg_get(vcpu, REG_DR7) & ~(uint64_t)DR7_LOCAL);
+	debug_register_set(vcpu, REG_DR7, debug_register_get(vcpu, REG_DR7) & ~(uint64_t)DR7_LOCAL);
 	backend->reg_set(vcpu, REG_INTERRUPT_SHADOW, 0);
 	/* SDM vol. 3, "Handling Multiple NMIs" (6.7.1) */
 	if (task->source == TASK_IRET)

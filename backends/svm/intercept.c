@@ -110,6 +110,9 @@ int svm_intercept(struct vcpu *vcpu, enum intercept_kind kind, uint32_t argument
 	case INTERCEPT_PAGING:
 		paging_set(&svm->vmcb, on);
 		return 0;
+	case INTERCEPT_DR:
+		svm->vmcb.intercept_dr_read = svm->vmcb.intercept_dr_write = on ? 0xffff : 0;
+		return 0;
 	case INTERCEPT_NMI_WINDOW:
 	default:
 		return -ENOTSUP;

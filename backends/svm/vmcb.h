@@ -127,6 +127,7 @@ _Static_assert(sizeof(struct vmcb) == 4096, "VMCB layout");
 #define VMEXIT_CR3_WRITE  0x013
 #define VMEXIT_CR4_WRITE  0x014
 #define VMEXIT_DR0_READ	  0x020
+#define VMEXIT_DR0_WRITE  0x030
 #define VMEXIT_EXCEPTION  0x040
 #define VMEXIT_INTR	  0x060
 #define VMEXIT_NMI	  0x061

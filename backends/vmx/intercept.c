@@ -66,6 +66,8 @@ static void processor_controls_write(const struct vmx_vcpu *vmx, bool window)
 		controls |= VMCS_PROCESSOR_NMI_WINDOW;
 	if (vmx->paging)
 		controls |= VMCS_PROCESSOR_CR3_LOAD_EXITING | VMCS_PROCESSOR_INVLPG_EXITING;
+	if (vmx->debug_registers)
+		controls |= VMCS_PROCESSOR_MOV_DR_EXITING;
 	vmcs_write(VMCS_PROCESSOR_CONTROLS, controls);
 }
 
@@ -162,6 +164,10 @@ int vmx_intercept(struct vcpu *vcpu, enum intercept_kind kind, uint32_t argument
 	case INTERCEPT_PAGING:
 		vmx->paging = on;
 		paging_update(vmx);
+		return 0;
+	case INTERCEPT_DR:
+		vmx->debug_registers = on;
+		vmx_window_update(vmx);
 		return 0;
 	case INTERCEPT_NMI: /* each of them exits */
 	case INTERCEPT_INTR:

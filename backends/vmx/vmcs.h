@@ -117,6 +117,7 @@
 #define VMCS_PROCESSOR_CR3_LOAD_EXITING	 (1u << 15)
 #define VMCS_PROCESSOR_CR3_STORE_EXITING (1u << 16)
 #define VMCS_PROCESSOR_NMI_WINDOW	 (1u << 22)
+#define VMCS_PROCESSOR_MOV_DR_EXITING	 (1u << 23)
 #define VMCS_PROCESSOR_IO_BITMAPS	 (1u << 25)
 #define VMCS_PROCESSOR_MSR_BITMAPS	 (1u << 28)
 #define VMCS_PROCESSOR_SECONDARY	 (1u << 31)
@@ -188,6 +189,7 @@
 #define VMX_EXIT_VMCLEAR       19
 #define VMX_EXIT_VMXON	       27
 #define VMX_EXIT_CR	       28
+#define VMX_EXIT_DR	       29
 #define VMX_EXIT_IO	       30
 #define VMX_EXIT_RDMSR	       31
 #define VMX_EXIT_WRMSR	       32

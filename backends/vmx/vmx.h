@@ -20,6 +20,7 @@ struct vmx_vcpu {
 	bool step_held;		   /* interrupts are held off for it */
 	bool window;		   /* INTERCEPT_NMI_WINDOW is on */
 	bool paging;		   /* INTERCEPT_PAGING is on */
+	bool debug_registers;	   /* INTERCEPT_DR is on */
 	bool timing;		   /* the timer runs */
 	uint8_t step_blocking;	   /* VMCS_BLOCKING_SHADOW bits at the start of a step */
 	uint64_t step_rip;	   /* where it started */

@@ -91,7 +91,7 @@ static void say_segment(struct monitor *m, const char *name, enum seg seg)
 
 static uint64_t reg(struct monitor *m, enum reg which)
 {
-	return m->server->vcpu->backend->reg_get(m->server->vcpu, which);
+	return debug_register_get(m->server->vcpu, which);
 }
 
 static void command_registers(struct monitor *m)

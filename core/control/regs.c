@@ -6,6 +6,7 @@
 
 #include <string.h>
 
+#include <undercroft/debug.h>
 #include <undercroft/errno.h>
 #include <undercroft/log.h>
 #include <undercroft/mode.h>
@@ -179,7 +180,7 @@ unsigned regs_get(struct vcpu *vcpu, unsigned number, void *value)
 		word = vcpu->gpr[place.index];
 		break;
 	case PLACE_REG:
-		word = vcpu->backend->reg_get(vcpu, place.index);
+		word = debug_register_get(vcpu, place.index);
 		break;
 	case PLACE_SEG:
 		word = segment_part(vcpu, place.index, place.part);

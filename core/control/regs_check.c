@@ -6,10 +6,12 @@
  */
 #include "core/control/regs_check.h"
 
+#include <undercroft/debug.h>
 #include <undercroft/errno.h>
 #include <undercroft/vcpu.h>
 #include <undercroft/vm.h>
 #include <x86/cr.h>
+#include <x86/dr.h>
 #include <x86/flags.h>
 #include <x86/msr.h>
 
@@ -19,12 +21,6 @@
 /* CR4 bits that every CPU with long mode has; others stay or go, but do not come */
 #define CR4_ALWAYS 0x000007ffull
 #define CR4_PCE	   0x00000100u
-
-/* APM vol. 2, "Debug Status Register (DR6)" (13.1.1.3) and "Debug Control Register (DR7)" (13.1.1.4) */
-#define DR6_WRITABLE 0x0000e00fu
-#define DR6_ONES     0xffff0ff0u
-#define DR7_WRITABLE 0xffff2bffu
-#define DR7_ONES     0x00000400u
 
 #define TYPE_BITS	 0xfu
 #define TYPE_ACCESSED	 0x1u
@@ -173,7 +169,7 @@ int regs_change(struct vcpu *vcpu, enum reg reg, uint64_t value)
 	}
 	if (!value_fits(vcpu, reg, &value))
 		return -EINVAL;
-	vcpu->backend->reg_set(vcpu, reg, value);
+	debug_register_set(vcpu, reg, value);
 	return 0;
 }
 

@@ -55,38 +55,47 @@ bool debug_break_here(struct vcpu *vcpu)
 	return vcpu->debug->pages_used && debug_break_at(vcpu, debug_pc(vcpu));
 }
 
-static void unplant(struct vcpu *vcpu, struct breakpoint *b)
+void debug_break_withdraw(struct vcpu *vcpu, struct breakpoint *b)
 {
+	if (!b->planted)
+		return;
 	b->planted = false;
 	debug_unplant(vcpu, b->gpa);
+}
+
+bool debug_break_counts(struct vcpu *vcpu, const struct breakpoint *b)
+{
+	return !b->bound || !((b->cr3 ^ vcpu->backend->reg_get(vcpu, REG_CR3)) & CR3_TABLES);
 }
 
 /* Where a breakpoint leads now. Returns 0, or -EFAULT: nowhere. */
 static int break_lookup(struct vcpu *vcpu, const struct breakpoint *b, gpa_t *gpa)
 {
-	uint64_t cr3 = vcpu->backend->reg_get(vcpu, REG_CR3);
 	struct mem_mapping mapping;
 	int ret;
 
-	if (b->bound && (b->cr3 ^ cr3) & CR3_TABLES)
+	if (!debug_break_counts(vcpu, b))
 		return -EFAULT;
-	ret = mem_lookup(vcpu, cr3, b->address, &mapping);
+	ret = mem_lookup(vcpu, vcpu->backend->reg_get(vcpu, REG_CR3), b->address, &mapping);
 	*gpa = mapping.gpa;
 	return ret;
 }
 
 /* Returns 0, also for one that waits, or why it cannot be planted where it leads. */
-static int break_resolve(struct vcpu *vcpu, struct breakpoint *b)
+int debug_break_resolve(struct vcpu *vcpu, struct breakpoint *b)
 {
 	bool mapped;
 	gpa_t gpa = 0;
 	int ret;
 
+	if (b->slot)
+		return 0;
+	if (b->kind > BREAK_HARD)
+		return -ENOTSUP;
 	mapped = break_lookup(vcpu, b, &gpa) == 0;
 	if (b->planted && mapped && b->gpa == gpa)
 		return 0;
-	if (b->planted)
-		unplant(vcpu, b);
+	debug_break_withdraw(vcpu, b);
 	if (!mapped)
 		return 0;
 	ret = debug_plant(vcpu, gpa);
@@ -104,35 +113,35 @@ static int intercept_set(struct vcpu *vcpu, enum intercept_kind kind, uint32_t a
 		  : intercept_disarm(vcpu, &debug_owner, kind, argument);
 }
 
+/* Turning off cannot fail. */
+static int intercept_want(struct vcpu *vcpu, bool *armed, bool wanted, enum intercept_kind kind, uint32_t argument)
+{
+	int ret = *armed == wanted ? 0 : intercept_set(vcpu, kind, argument, wanted);
+
+	if (!ret)
+		*armed = wanted;
+	return ret;
+}
+
 /* Exits that only breakpoints need which are there, or wait. Turning on can fail, and is tried again then. */
 static int intercepts_update(struct vcpu *vcpu)
 {
 	struct debug *debug = vcpu->debug;
-	bool used = false, waits = false;
+	bool follows = false, waits = false;
 	int ret;
 
 	for (const struct breakpoint *b = debug->breaks; b < debug->breaks + DEBUG_BREAK_MAX; b++) {
-		used |= b->used;
-		waits |= b->used && !b->planted;
+		follows |= b->used && !b->slot;
+		waits |= b->used && !b->slot && !b->planted;
 	}
-	if (used != debug->follows) {
-		ret = intercept_set(vcpu, INTERCEPT_EXCEPTION, VECTOR_BP, used);
-		if (ret)
-			return ret;
-		ret = debug->lets_pass ? 0 : intercept_set(vcpu, INTERCEPT_PAGING, 0, used);
-		if (ret) {
-			(void)intercept_set(vcpu, INTERCEPT_EXCEPTION, VECTOR_BP, false);
-			return ret;
-		}
-		debug->follows = used;
-	}
-	if (waits != debug->waits) {
-		ret = intercept_set(vcpu, INTERCEPT_EXCEPTION, VECTOR_PF, waits);
-		if (ret)
-			return ret;
-		debug->waits = waits;
-	}
-	return 0;
+	ret = intercept_want(vcpu, &debug->int3, follows, INTERCEPT_EXCEPTION, VECTOR_BP);
+	if (!ret && debug->lets_pass)
+		debug->follows = follows;
+	else if (!ret)
+		ret = intercept_want(vcpu, &debug->follows, follows, INTERCEPT_PAGING, 0);
+	if (!ret)
+		ret = intercept_want(vcpu, &debug->waits, waits, INTERCEPT_EXCEPTION, VECTOR_PF);
+	return ret;
 }
 
 void debug_breaks_resolve(struct vcpu *vcpu)
@@ -140,8 +149,8 @@ void debug_breaks_resolve(struct vcpu *vcpu)
 	struct debug *debug = vcpu->debug;
 
 	for (struct breakpoint *b = debug->breaks; b < debug->breaks + DEBUG_BREAK_MAX; b++) {
-		if (b->used && b->kind == BREAK_SOFT)
-			(void)break_resolve(vcpu, b);
+		if (b->used)
+			(void)debug_break_resolve(vcpu, b);
 	}
 	(void)intercepts_update(vcpu);
 }
@@ -189,7 +198,8 @@ static struct breakpoint *break_find(struct debug *debug, const struct break_req
 {
 	for (struct breakpoint *b = debug->breaks; b < debug->breaks + DEBUG_BREAK_MAX; b++) {
 		if (b->used && b->kind == request->kind && b->address == request->address &&
-		    b->bound == request->bound && (!b->bound || b->cr3 == request->cr3))
+		    (b->kind <= BREAK_HARD || b->length == request->length) && b->bound == request->bound &&
+		    (!b->bound || b->cr3 == request->cr3))
 			return b;
 	}
 	return NULL;
@@ -201,8 +211,9 @@ int debug_break_add(struct vcpu *vcpu, const struct break_request *request)
 	struct breakpoint *b;
 	int ret;
 
-	if (request->kind != BREAK_SOFT)
-		return -ENOTSUP;
+	if (request->kind > BREAK_HARD &&
+	    (!request->length || request->address + request->length - 1 < request->address))
+		return -EINVAL;
 	b = break_find(debug, request);
 	if (b)
 		return debug_code_set(debug, b, request);
@@ -217,13 +228,16 @@ int debug_break_add(struct vcpu *vcpu, const struct break_request *request)
 		.bound = request->bound,
 		.cr3 = request->cr3,
 		.address = request->address,
+		.length = request->kind > BREAK_HARD ? request->length : 1,
 		.code_at = debug->code_used,
 	};
 	if (debug->breaks_end <= b - debug->breaks)
 		debug->breaks_end = (unsigned)(b - debug->breaks) + 1;
 	ret = debug_code_set(debug, b, request);
+	if (!ret && b->kind != BREAK_SOFT)
+		debug_registers_update(vcpu);
 	if (!ret)
-		ret = break_resolve(vcpu, b);
+		ret = debug_break_resolve(vcpu, b);
 	if (!ret)
 		ret = intercepts_update(vcpu);
 	if (ret)
@@ -237,10 +251,13 @@ int debug_break_remove(struct vcpu *vcpu, const struct break_request *request)
 
 	if (!b)
 		return -ENOENT;
-	if (b->planted)
-		unplant(vcpu, b);
+	debug_break_withdraw(vcpu, b);
 	debug_code_remove(vcpu->debug, b);
 	b->used = false;
+	if (b->slot) {
+		b->slot = 0;
+		debug_registers_update(vcpu);
+	}
 	debug_plants_refresh(vcpu);
 	(void)intercepts_update(vcpu);
 	return 0;
@@ -251,40 +268,76 @@ void debug_breaks_release(struct vcpu *vcpu)
 	struct debug *debug = vcpu->debug;
 
 	for (struct breakpoint *b = debug->breaks; b < debug->breaks + DEBUG_BREAK_MAX; b++) {
-		if (b->planted)
-			unplant(vcpu, b);
+		debug_break_withdraw(vcpu, b);
 		b->used = false;
+		b->slot = 0;
 	}
-	debug->follows = debug->waits = false;
+	debug_registers_update(vcpu);
+	debug->int3 = debug->follows = debug->waits = false;
 	debug->code_used = debug->breaks_end = 0;
 	owner_release(vcpu, &debug_owner);
+}
+
+bool debug_break_report(struct vcpu *vcpu, const struct breakpoint *b)
+{
+	static const struct {
+		uint8_t kind, access;
+	} stops_by[] = {
+		[BREAK_SOFT] = {STOP_BREAK, 0},
+		[BREAK_HARD] = {STOP_BREAK_HARD, 0},
+		[WATCH_WRITE] = {STOP_WATCH, ACCESS_WRITE},
+		[WATCH_READ] = {STOP_WATCH, ACCESS_READ},
+		[WATCH_ACCESS] = {STOP_WATCH, ACCESS_READ | ACCESS_WRITE},
+	};
+	struct stop stop = {.kind = stops_by[b->kind].kind, .access = stops_by[b->kind].access, .address = b->address};
+	bool stops;
+
+	stop.text = debug_code_run(vcpu, b, &stops);
+	if (stop.text)
+		stop.kind = STOP_CONDITION;
+	if (stops)
+		debug_stop_request(vcpu, &stop);
+	return stops;
+}
+
+/* Those before the instruction at RIP. Returns whether there are any. */
+static bool arrived(struct vcpu *vcpu, bool registers, bool *stops)
+{
+	struct debug *debug = vcpu->debug;
+	gva_t pc = debug_pc(vcpu);
+	bool any = false;
+
+	*stops = false;
+	for (const struct breakpoint *b = debug->breaks; b < debug->breaks + debug->breaks_end && !*stops; b++) {
+		if (!is_planted_at(vcpu, b, pc) &&
+		    !(registers && b->slot && b->kind == BREAK_HARD && b->address == pc && debug_break_counts(vcpu, b)))
+			continue;
+		any = true;
+		*stops = debug_break_report(vcpu, b);
+	}
+	return any;
+}
+
+void debug_break_arrived(struct vcpu *vcpu)
+{
+	bool stops;
+
+	(void)arrived(vcpu, true, &stops);
 }
 
 bool debug_break_hit(struct vcpu *vcpu)
 {
 	struct debug *debug = vcpu->debug;
-	bool hit = false, stops = false;
-	struct stop stop = {0};
-	gva_t pc;
+	bool stops;
 
-	if (!debug || !debug->pages_used)
+	/* one in a debug register has had its turn */
+	if (!debug || !debug->pages_used || !arrived(vcpu, false, &stops))
 		return false;
-	pc = debug_pc(vcpu);
-	for (const struct breakpoint *b = debug->breaks; b < debug->breaks + debug->breaks_end && !stops; b++) {
-		if (!is_planted_at(vcpu, b, pc))
-			continue;
-		hit = true;
-		stop.address = b->address;
-		stop.text = debug_code_run(vcpu, b, &stops);
-		stop.kind = stop.text ? STOP_CONDITION : STOP_BREAK;
-	}
-	if (stops) {
-		debug_stop_request(vcpu, &stop);
-	} else if (hit && debug->go == GO_FREE) {
+	if (!stops && debug->go == GO_FREE) {
 		debug->go = GO_OVER;
 		vcpu->work |= WORK_STOP;
 	}
-	return hit;
+	return true;
 }
 
 bool debug_break_insn(struct vcpu *vcpu, struct insn *insn)

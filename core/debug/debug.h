@@ -38,6 +38,7 @@ struct breakpoint {
 	uint8_t kind; /* enum break_kind */
 	bool bound;
 	bool planted; /* at gpa */
+	uint8_t slot; /* DR6.B0 to B3: of its debug register; 0: it has none */
 	uint64_t cr3;
 	gva_t address;
 	uint64_t length;
@@ -62,7 +63,9 @@ struct debug {
 	struct stop request; /* kind STOP_NONE: none */
 	struct stop stop;    /* the present one, or the last */
 
-	bool follows; /* INTERCEPT_PAGING is armed, or only off for one instruction */
+	bool registers; /* INTERCEPT_DR and that of #DB are armed */
+	bool int3;	/* that of #BP is */
+	bool follows;	/* INTERCEPT_PAGING is armed, or only off for one instruction */
 	bool lets_pass;
 	bool waits; /* a breakpoint waits for its page: page faults exit */
 	struct breakpoint breaks[DEBUG_BREAK_MAX];
@@ -97,6 +100,15 @@ struct breakpoint *debug_break_at(struct vcpu *vcpu, gva_t pc);
 /* Is a breakpoint planted at the instruction pointer? */
 bool debug_break_here(struct vcpu *vcpu);
 
+/* A stepped range has come to an instruction: stops if it has a breakpoint of any kind that wants it. */
+void debug_break_arrived(struct vcpu *vcpu);
+
+/* A breakpoint is hit: asks for the stop unless its expressions are against it. Returns whether it did. */
+bool debug_break_report(struct vcpu *vcpu, const struct breakpoint *b);
+
+/* Does a breakpoint that is bound count now? */
+bool debug_break_counts(struct vcpu *vcpu, const struct breakpoint *b);
+
 /* insn_decode() of the instruction at RIP, remembered for those with a breakpoint. False: it cannot be decoded. */
 bool debug_break_insn(struct vcpu *vcpu, struct insn *insn);
 
@@ -106,8 +118,24 @@ void debug_paging_done(struct vcpu *vcpu);
 /* Plants and takes out by where the addresses lead now. */
 void debug_breaks_resolve(struct vcpu *vcpu);
 
+/* A breakpoint that was in a debug register, or found none: elsewhere. Returns 0 or why not. */
+int debug_break_resolve(struct vcpu *vcpu, struct breakpoint *b);
+
+/* Takes a breakpoint out of where it is, debug registers apart. */
+void debug_break_withdraw(struct vcpu *vcpu, struct breakpoint *b);
+
 /* Takes everything out. */
 void debug_breaks_release(struct vcpu *vcpu);
+
+/*
+ * registers.c: breakpoints in the CPU's debug registers, next to the guest's own.
+ */
+
+/* Gives out the registers that the guest leaves. What does not get one any more has no slot, and is nowhere. */
+void debug_registers_update(struct vcpu *vcpu);
+
+/* The instruction at RIP is to run whatever instruction breakpoint of ours is there. */
+void debug_registers_pass(struct vcpu *vcpu);
 
 /* condition.c: expressions. */
 

@@ -52,6 +52,9 @@ void debug_resume(struct vcpu *vcpu)
 {
 	vcpu->debug->stopped = false;
 	vcpu->debug->go = debug_break_here(vcpu) ? GO_OVER : GO_FREE;
+	/* an event is delivered first, with the flags in its frame */
+	if (!event_is_due(vcpu))
+		debug_registers_pass(vcpu);
 }
 
 void debug_step(struct vcpu *vcpu, uint64_t start, uint64_t end)
@@ -91,7 +94,7 @@ static void instruction_done(struct vcpu *vcpu)
 	if (vcpu->rip < debug->range_start || vcpu->rip >= debug->range_end)
 		debug_stop_request(vcpu, &stop);
 	else
-		(void)debug_break_hit(vcpu);
+		debug_break_arrived(vcpu);
 }
 
 static void serve(struct vcpu *vcpu)

@@ -44,6 +44,7 @@ static bool halt_skip(struct vcpu *vcpu, const struct insn *insn)
 static void single(struct vcpu *vcpu, const struct insn *insn)
 {
 	vcpu->debug->phase = PHASE_SINGLE;
+	debug_registers_pass(vcpu);
 	if (debug_plant_step_over(vcpu))
 		vcpu_fatal(vcpu, "no memory for nested page tables (raise reserved-size)");
 	single_begin(vcpu, insn);

@@ -118,12 +118,19 @@ struct break_request {
 /*
  * Arms a breakpoint; one whose page is not mapped waits until it is. The same once more (kind, address, length,
  * binding) replaces conditions and commands. Returns 0, -EINVAL (length, address), -ENOSPC (table full), -E2BIG
- * (expressions), -ENOMEM, -EACCES (hidden or device memory) or -ENOTSUP (any kind but BREAK_SOFT).
+ * (expressions), -ENOMEM, -EACCES (hidden or device memory) or -ENOTSUP (a watch
+ * for which there is no debug register).
  */
 int debug_break_add(struct vcpu *vcpu, const struct break_request *request);
 
 /* By kind, address, length and binding. Returns 0 or -ENOENT. */
 int debug_break_remove(struct vcpu *vcpu, const struct break_request *request);
+
+/*
+ * A register as the guest has it, which in the CPU's debug registers need not be so. What may be set is not checked.
+ */
+uint64_t debug_register_get(struct vcpu *vcpu, enum reg reg);
+void debug_register_set(struct vcpu *vcpu, enum reg reg, uint64_t value);
 
 /* Which addresses are meant. */
 enum debug_space_kind {
@@ -168,6 +175,12 @@ const struct nested_view *debug_view(const struct vcpu *vcpu);
 
 /* A stepped instruction has or may have written to this page. */
 void debug_page_written(struct vcpu *vcpu, gpa_t page);
+
+/*
+ * #DB exited, and DR6 says why. What is run control's is taken out of it. Returns whether anything is left, which the
+ * guest's DR6 and DR7 then show; if a step is under way, those are left to its end.
+ */
+bool debug_exception_settle(struct vcpu *vcpu);
 
 /* INT3 exited. Returns false if it is the guest's own. */
 bool debug_break_hit(struct vcpu *vcpu);

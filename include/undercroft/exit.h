@@ -38,6 +38,7 @@ struct vcpu;
  * REFETCH     an instruction exited whose length the CPU does not tell, and which cannot be read
  * TASK_SWITCH a switch of tasks by CALL, JMP, IRET or a task gate in the IDT; what leads through the gate is the
  *             delivery that the exit interrupted
+ * DR          MOV to or from a debug register
  */
 #define EXIT_KINDS(X)             \
 	X(UNKNOWN, "unknown")     \
@@ -63,7 +64,8 @@ struct vcpu;
 	X(MWAIT, "mwait")         \
 	X(PAGING, "paging")       \
 	X(REFETCH, "refetch")     \
-	X(TASK_SWITCH, "task")
+	X(TASK_SWITCH, "task")    \
+	X(DR, "dr")
 
 enum exit_kind {
 #define X(symbol, name) EXIT_##symbol,

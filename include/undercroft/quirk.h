@@ -68,7 +68,22 @@ struct vcpu;
  */
 #define QUIRK_V_INTR_MASKING (1u << 7)
 
-#define QUIRK_COUNT 8
+/*
+ * QEMU's TCG arms breakpoints where MOV writes DR7 alone: VMRUN loads DR7 to no effect (helper_vmrun(),
+ * target/i386/tcg/sysemu/svm_helper.c of 7.2). And an instruction breakpoint where CS' base is not 0 ends QEMU
+ * (breakpoint_handler(), bpt_helper.c). So run control keeps off the debug registers, and realises otherwise what would
+ * be there.
+ */
+#define QUIRK_DR7_NOT_LOADED (1u << 8)
+
+/*
+ * Bochs' SVM lets an intercepted #DB exit before it writes DR6, and forgets what it would have written (cpu/svm.cc,
+ * SvmInterceptException(), in 2.7 and later versions): what was hit cannot be told. Run control keeps off the debug
+ * registers here, too. On a machine DR6 is what a handler would see: APM vol. 2, "#DB (Debug)" (15.12.2)
+ */
+#define QUIRK_DB_WITHOUT_DR6 (1u << 9)
+
+#define QUIRK_COUNT 10
 
 /*
  * The quirks of what setup runs on. vendor: enum cpu_vendor. rsdp: 0 if there is none. In setup only.

@@ -71,6 +71,14 @@ struct single_state {
 	uint64_t saved; /* SYSCALL: FMASK, SYSRET: R11, as the guest had it */
 };
 
+/* The guest's DR0 to DR3, DR6 and DR7 while run control has breakpoints in the CPU's: core/dr.h. */
+#define DR_COUNT 6
+
+struct dr_state {
+	bool shadowed;
+	uint64_t guest[DR_COUNT];
+};
+
 /* A guest whose HLT exits: idle.c. */
 struct idle_state {
 	bool waits;
@@ -110,6 +118,7 @@ struct vcpu {
 	struct event_arrivals arrived;
 	struct step_state step;
 	struct single_state single;
+	struct dr_state dr;
 	struct idle_state idle;
 	uint32_t refetch_refusals, unreachable_count;
 	uint8_t breakpoint_hits; /* DR6.B0 to B3 that the instruction we carried out earned */

@@ -286,6 +286,8 @@ static unsigned expected_kind(uint64_t code)
 {
 	if (code >= 0x40 && code <= 0x5f)
 		return EXIT_EXCEPTION;
+	if (code >= 0x20 && code <= 0x3f)
+		return EXIT_DR;
 	switch (code) {
 	case 0x60:
 		return EXIT_INTR;
@@ -682,6 +684,15 @@ static void test_paging_intercepts(void **state)
 	assert_int_equal(ops->intercept(vcpu, INTERCEPT_PAGING, 0, false), 0);
 	assert_int_equal(vmcb->intercept_cr_write | vmcb->intercept_3, 0);
 	assert_int_equal(vmcb->intercept_1, before);
+}
+
+static void test_debug_register_intercepts(void **state)
+{
+	(void)state;
+	assert_int_equal(ops->intercept(vcpu, INTERCEPT_DR, 0, true), 0);
+	assert_int_equal(vmcb->intercept_dr_read & vmcb->intercept_dr_write, 0xffff);
+	assert_int_equal(ops->intercept(vcpu, INTERCEPT_DR, 0, false), 0);
+	assert_int_equal(vmcb->intercept_dr_read | vmcb->intercept_dr_write, 0);
 }
 
 /* --- regs.c --- */
@@ -1308,6 +1319,7 @@ int main(void)
 		TEST(test_detail_software_interrupts),
 		TEST(test_int3_quirk),
 		TEST(test_paging_intercepts),
+		TEST(test_debug_register_intercepts),
 		TEST(test_registers),
 		TEST(test_registers_in_place),
 		TEST(test_efer_hides_svme),

@@ -343,6 +343,7 @@ static void test_kinds(void **state)
 		{19, EXIT_VIRT_INSN},
 		{27, EXIT_VIRT_INSN},
 		{28, EXIT_CR},
+		{29, EXIT_DR},
 		{30, EXIT_IO},
 		{31, EXIT_MSR},
 		{32, EXIT_MSR},
@@ -874,6 +875,17 @@ static void test_paging_exits(void **state)
 	assert_true(ops->reg_get(vcpu, REG_CR4) == 0x20);
 }
 
+static void test_debug_register_exits(void **state)
+{
+	(void)state;
+	assert_int_equal(ops->intercept(vcpu, INTERCEPT_DR, 0, true), 0);
+	assert_int_equal(vmcs_read(VMCS_PROCESSOR_CONTROLS) & 1 << 23, 1 << 23);
+	assert_int_equal(ops->intercept(vcpu, INTERCEPT_PAGING, 0, true), 0);
+	assert_int_equal(vmcs_read(VMCS_PROCESSOR_CONTROLS) & 1 << 23, 1 << 23);
+	assert_int_equal(ops->intercept(vcpu, INTERCEPT_DR, 0, false), 0);
+	assert_int_equal(vmcs_read(VMCS_PROCESSOR_CONTROLS) & 1 << 23, 0);
+}
+
 static void test_step(void **state)
 {
 	(void)state;
@@ -1096,6 +1108,7 @@ int main(void)
 		TEST(test_segments),
 		TEST(test_bitmaps),
 		TEST(test_paging_exits),
+		TEST(test_debug_register_exits),
 		TEST(test_step),
 		TEST(test_events),
 		TEST(test_nested),
