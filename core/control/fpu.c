@@ -7,8 +7,9 @@
 #include <string.h>
 
 #include <undercroft/errno.h>
-#include <undercroft/log.h>
 #include <undercroft/platform.h>
+
+#include "core/control/layout.h"
 
 /* SDM vol. 1, "FXSAVE Area" (10.5.1), table 10-2; with REX.W the two pointers have 64 bits */
 #define IMAGE_FTW	 4 /* one bit for each register that is not empty */
@@ -31,39 +32,15 @@
 enum control { FCTRL, FSTAT, FTAG, FISEG, FIOFF, FOSEG, FOOFF, FOP };
 
 static const struct {
-	const char *name;
 	uint8_t offset, size;
 } controls[FPU_CONTROL] = {
-	[FCTRL] = {"fctrl", 0, 2},  [FSTAT] = {"fstat", 2, 2}, [FTAG] = {"ftag", IMAGE_FTW, 1},
-	[FISEG] = {"fiseg", 12, 4}, [FIOFF] = {"fioff", 8, 4}, [FOSEG] = {"foseg", 20, 4},
-	[FOOFF] = {"fooff", 16, 4}, [FOP] = {"fop", 6, 2},
+	[FCTRL] = {0, 2}, [FSTAT] = {2, 2},  [FTAG] = {IMAGE_FTW, 1}, [FISEG] = {12, 4},
+	[FIOFF] = {8, 4}, [FOSEG] = {20, 4}, [FOOFF] = {16, 4},	      [FOP] = {6, 2},
 };
 
 struct image {
 	uint8_t bytes[PLATFORM_FPU_IMAGE];
 } __attribute__((aligned(16)));
-
-unsigned fpu_size(unsigned index)
-{
-	return index < FPU_CONTROL ? ST_SIZE : index < FPU_SSE || index == FPU_MXCSR ? 4 : IMAGE_STRIDE;
-}
-
-void fpu_name(unsigned index, char *name, size_t size)
-{
-	if (index < FPU_CONTROL)
-		format_string(name, size, "st%u", index);
-	else if (index < FPU_SSE)
-		format_string(name, size, "%s", controls[index - FPU_CONTROL].name);
-	else if (index < FPU_MXCSR)
-		format_string(name, size, "xmm%u", index - FPU_SSE);
-	else
-		format_string(name, size, "mxcsr");
-}
-
-const char *fpu_type(unsigned index)
-{
-	return index < FPU_CONTROL ? "i387_ext" : index < FPU_SSE || index == FPU_MXCSR ? "int" : "vec128";
-}
 
 /* SDM vol. 1, "x87 FPU Tag Word" (8.1.7): two bits a register, by its content */
 static unsigned tag_of(const uint8_t *st)
@@ -108,7 +85,11 @@ static uint8_t *place_of(struct image *image, unsigned index)
 /* Bytes the image has of a register. */
 static unsigned image_size(unsigned index)
 {
-	return index >= FPU_CONTROL && index < FPU_SSE ? controls[index - FPU_CONTROL].size : fpu_size(index);
+	if (index < FPU_CONTROL)
+		return ST_SIZE;
+	if (index < FPU_SSE)
+		return controls[index - FPU_CONTROL].size;
+	return index < FPU_MXCSR ? IMAGE_STRIDE : sizeof(uint32_t);
 }
 
 void fpu_get(struct platform *platform, unsigned index, void *value)
@@ -122,7 +103,9 @@ void fpu_get(struct platform *platform, unsigned index, void *value)
 		memcpy(value, &word, sizeof(word));
 		return;
 	}
-	memset(value, 0, fpu_size(index));
+	/* the control registers have 32 bits here, whatever the image has of them */
+	if (index >= FPU_CONTROL && index < FPU_SSE)
+		memset(value, 0, sizeof(word));
 	memcpy(value, place_of(&image, index), image_size(index));
 }
 
@@ -132,7 +115,7 @@ int fpu_set(struct platform *platform, unsigned index, const void *value)
 	uint32_t word = 0, mask;
 
 	platform->ops->fpu_save(platform, image.bytes);
-	if (fpu_size(index) == sizeof(word))
+	if ((index >= FPU_CONTROL && index < FPU_SSE) || index == FPU_MXCSR)
 		memcpy(&word, value, sizeof(word));
 	if (index == FPU_CONTROL + FTAG) {
 		uint8_t *ftw = &image.bytes[IMAGE_FTW];

@@ -8,6 +8,7 @@
 #include <undercroft/mode.h>
 #include <undercroft/vcpu.h>
 
+#include "core/control/layout.h"
 #include "core/control/packets.h"
 #include "core/control/regs.h"
 #include "core/control/regs_check.h"
@@ -23,7 +24,7 @@
 
 static void put_register(struct server *server, unsigned number)
 {
-	uint8_t value[REGS_BYTES_MAX];
+	uint8_t value[LAYOUT_BYTES_MAX];
 	unsigned size = regs_get(server->vcpu, number, value);
 
 	rsp_printf(&server->rsp, "%02x:", number);
@@ -37,7 +38,8 @@ static void put_register(struct server *server, unsigned number)
  */
 static void put_expedited(struct server *server)
 {
-	static const uint16_t always[] = {REGS_RBP, REGS_RSP, REGS_RIP}, legacy[] = {REGS_EBP, REGS_ESP, REGS_EIP};
+	static const uint16_t always[] = {LAYOUT_RBP, LAYOUT_RSP, LAYOUT_RIP},
+			      legacy[] = {LAYOUT_EBP, LAYOUT_ESP, LAYOUT_EIP};
 	struct mode_state state = regs_mode(server->vcpu);
 
 	for (unsigned i = 0; i < ARRAY_SIZE(always); i++)
@@ -301,11 +303,11 @@ static void packet_z(struct server *server, char *arguments)
 /* Short on purpose: what it does not carry, clients ask for by p as they need it. */
 static void packet_g(struct server *server, char *arguments)
 {
-	uint8_t value[REGS_BYTES_MAX];
+	uint8_t value[LAYOUT_BYTES_MAX];
 
 	(void)arguments;
 	rsp_begin(&server->rsp);
-	for (unsigned number = 0; number < REGS_G; number++)
+	for (unsigned number = 0; number < LAYOUT_G; number++)
 		rsp_hex(&server->rsp, value, regs_get(server->vcpu, number, value));
 	rsp_end(&server->rsp);
 }
@@ -316,7 +318,7 @@ static void packet_G(struct server *server, char *arguments)
 	int count = take_bytes(&arguments, server->data, SERVER_DATA_MAX), used = 0, error = 0;
 	unsigned number;
 
-	for (number = 0; number < REGS_G && used < count; number++)
+	for (number = 0; number < LAYOUT_G && used < count; number++)
 		used += (int)regs_size(number);
 	if (count <= 0 || *arguments || used != count) {
 		reply_error(server, -EINVAL);
@@ -324,7 +326,7 @@ static void packet_G(struct server *server, char *arguments)
 	}
 	used = 0;
 	for (unsigned i = 0; i < number && !error; i++) {
-		uint8_t present[REGS_BYTES_MAX];
+		uint8_t present[LAYOUT_BYTES_MAX];
 		unsigned size = regs_get(server->vcpu, i, present);
 
 		if (memcmp(present, server->data + used, size) != 0)
@@ -342,7 +344,7 @@ static bool ends_well(char *at)
 
 static void packet_p(struct server *server, char *arguments)
 {
-	uint8_t value[REGS_BYTES_MAX];
+	uint8_t value[LAYOUT_BYTES_MAX];
 	uint64_t number;
 	unsigned size = 0;
 
@@ -359,7 +361,7 @@ static void packet_p(struct server *server, char *arguments)
 
 static void packet_P(struct server *server, char *arguments)
 {
-	uint8_t value[REGS_BYTES_MAX];
+	uint8_t value[LAYOUT_BYTES_MAX];
 	uint64_t number;
 	int size = -1;
 

@@ -11,6 +11,7 @@
 #include <undercroft/platform.h>
 #include <undercroft/vcpu.h>
 
+#include "core/control/layout.h"
 #include "core/control/packets.h"
 #include "core/control/regs.h"
 
@@ -362,7 +363,7 @@ static bool server_is_attended(struct vcpu *vcpu)
 /* Expressions have registers of up to 64 bits. */
 static bool server_reg(struct vcpu *vcpu, unsigned number, uint64_t *value)
 {
-	uint8_t bytes[REGS_BYTES_MAX];
+	uint8_t bytes[LAYOUT_BYTES_MAX];
 	unsigned size = regs_get(vcpu, number, bytes);
 
 	if (size == 0 || size > sizeof(*value))
