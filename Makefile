@@ -32,14 +32,14 @@ say  = @printf '  %-7s %s\n' $(1) $(patsubst $(O)/%,%,$(2))
 endif
 
 .PHONY: all
-all: $(O)/undercroft.elf
+all: $(O)/undercroft.elf libcroft
 
 # --- targets that must work before anything is installed ------------------------------------------------------------
 
 .PHONY: help clean distclean deps demo check check-full install
 help:
 	@printf '%s\n' \
-	'make                build $(O)/undercroft.elf' \
+	'make                build $(O)/undercroft.elf, and libcroft for the debugger'"'"'s computer' \
 	'make demo           boot Debian from its own disk inside Undercroft (BATCH=1: to the prompt, then exit)' \
 	'make check          unit and machine tests      make check-full      all of them, 6 GiB of memory included' \
 	'make check-unit     unit tests alone            make check-machine   machine tests alone (K=pattern)' \
@@ -129,7 +129,7 @@ endif
 # --- what is built ------------------------------------------------------------------------------------------------------
 
 include $(sort $(wildcard boot/*/Makefile backends/*/Makefile frontends/*/Makefile plugins/*/Makefile))
-include $(sort $(wildcard core/Makefile core/*/Makefile tests/unit/Makefile tests/fuzz/Makefile tests/machine/Makefile))
+include $(sort $(wildcard core/Makefile core/*/Makefile))
 
 WARNINGS := -Wall -Wextra -Werror -Wshadow -Wconversion -Wmissing-prototypes -Wstrict-prototypes -Wundef -Wvla \
 	    -Wswitch-enum -Wimplicit-fallthrough
@@ -233,9 +233,11 @@ $(O)/undercroft.img: $(O)/undercroft.elf $(BLOB) tools/image
 	$(call say,IMAGE,$@)
 	$(Q)tools/image $@ --kernel $< $(if $(BLOB),--blob $(BLOB))
 
+include $(sort $(wildcard client/*/Makefile tests/unit/Makefile tests/fuzz/Makefile tests/machine/Makefile))
+
 # --- hosted tests ---------------------------------------------------------------------------------------------------------
 
-HOSTED   := -std=gnu11 -g -O1 -fno-omit-frame-pointer -Itests/fakes/include $(ZYDIS_FLAGS) -isystem $(DEPS)/zydis/include -DTIER_HOSTED=1
+HOSTED   := -std=gnu11 -g -O1 -fno-omit-frame-pointer -Itests/fakes/include $(ZYDIS_FLAGS) -isystem $(DEPS)/zydis/include -DTIER_HOSTED=1 -D_GNU_SOURCE
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all
 units    := $(patsubst unit-%,%,$(filter-out %-libs,$(filter unit-%,$(.VARIABLES))))
 fuzzers  := $(patsubst fuzz-%,%,$(filter-out %-libs,$(filter fuzz-%,$(.VARIABLES))))
