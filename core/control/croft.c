@@ -22,6 +22,7 @@ static void packet_frame(struct server *server, char *arguments)
 	reply_ok(server);
 	server->rsp.unacked = false;
 	server->rsp.no_ack = true;
+	bulk_reset(&server->bulk);
 	link_frame(server->rsp.link);
 }
 
@@ -29,7 +30,7 @@ static void packet_frame(struct server *server, char *arguments)
 static void packet_caps(struct server *server, char *arguments)
 {
 	(void)arguments;
-	reply_text(server, "version=1;frame;as;xlate;msr;port;stats;log;memory-map");
+	reply_text(server, "version=1;frame;bulk;as;xlate;msr;port;stats;log;memory-map");
 }
 
 static void packet_space_get(struct server *server, char *arguments)

@@ -183,14 +183,14 @@ static size_t write_framed(struct link *link, enum link_channel channel, const u
 		taken += piece;
 		if (piece)
 			taken_us = now_us(link);
-		if (taken == length || channel == LINK_LOG || link->frontend->stuck ||
+		if (taken == length || channel != LINK_RSP || link->frontend->stuck ||
 		    now_us(link) - taken_us >= LINK_WRITE_US)
 			break;
 		(void)pump(link);
 		if (!link->framed)
 			return taken;
 	}
-	if (channel == LINK_LOG)
+	if (channel != LINK_RSP)
 		(void)pump(link);
 	else
 		(void)pump_all(link);

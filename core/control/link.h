@@ -61,7 +61,7 @@ size_t link_read(struct link *link, enum link_channel channel, void *buffer, siz
  * Sends on a channel. Waits as long as the device keeps taking bytes, and takes in what arrives meanwhile. Returns the
  * bytes taken, less than length if the device stopped taking them or the channel does not exist.
  * Plain: LINK_BULK does not, and LINK_LOG takes everything, but while a client is attached nothing of it is sent.
- * Framed: less, too, if the client takes nothing for LINK_WRITE_US; LINK_LOG does not wait for it at all.
+ * Framed: LINK_RSP less, too, if the client takes nothing for LINK_WRITE_US; the others do not wait for it at all.
  */
 size_t link_write(struct link *link, enum link_channel channel, const void *data, size_t length);
 

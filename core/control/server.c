@@ -181,6 +181,13 @@ static void watch_end(struct server *server)
 	owner_release(server->vcpu, &watch_owner);
 }
 
+static uint32_t watch_period_us(const struct server *server)
+{
+	if (!server->attached)
+		return SERVER_LISTENING_US;
+	return bulk_is_busy(&server->bulk) ? SERVER_BULK_US : SERVER_ATTACHED_US;
+}
+
 /* A CPU without a timer of ours exits for what the guest's own devices raise, and while it waits for that. */
 static void watch_begin(struct server *server)
 {
@@ -189,7 +196,7 @@ static void watch_begin(struct server *server)
 	if (!server->attached && !server->listens)
 		return;
 	if (vcpu->vm->caps & BACKEND_CAP_TIMER) {
-		(void)vcpu->backend->timer(vcpu, server->attached ? SERVER_ATTACHED_US : SERVER_LISTENING_US);
+		(void)vcpu->backend->timer(vcpu, watch_period_us(server));
 	} else if (server->attached) {
 		(void)intercept_arm(vcpu, &watch_owner, INTERCEPT_INTR, 0);
 		(void)intercept_arm(vcpu, &watch_owner, INTERCEPT_IDLE, 0);
@@ -201,6 +208,7 @@ static void client_end(struct server *server)
 	struct vcpu *vcpu = server->vcpu;
 
 	rsp_reset(&server->rsp);
+	bulk_reset(&server->bulk);
 	server->attached = server->resumed = server->pending = false;
 	server->says_swbreak = server->says_hwbreak = server->device = false;
 	server->space = (struct debug_space){.kind = SPACE_CURRENT};
@@ -254,6 +262,7 @@ static void serve(struct server *server)
 	enum rsp_event event;
 
 	look_for_loss(server);
+	bulk_poll(&server->bulk);
 	event = rsp_poll(&server->rsp);
 	if (event != RSP_NOTHING || server->rsp.garbage != seen)
 		hear(server);
@@ -313,6 +322,7 @@ static void server_poll(struct vcpu *vcpu)
 	if (server->pending || (!server->attached && !server->listens))
 		return;
 	look_for_loss(server);
+	bulk_poll(&server->bulk);
 	switch (rsp_poll(&server->rsp)) {
 	case RSP_PACKET:
 		/* a client that waits for a stop sends none: this is another one */
@@ -386,6 +396,7 @@ void server_init(struct server *server, struct vcpu *vcpu, struct link *link, bo
 	server->vcpu = vcpu;
 	server->listens = listens;
 	rsp_init(&server->rsp, link);
+	bulk_init(&server->bulk, vcpu, link);
 	vcpu->vm->control = &server->control;
 	watch_begin(server);
 }

@@ -9,6 +9,7 @@
 #include <undercroft/debug.h>
 #include <undercroft/types.h>
 
+#include "core/control/bulk.h"
 #include "core/control/rsp.h"
 
 #define SERVER_DATA_MAX (RSP_PACKET_MAX / 2)
@@ -17,6 +18,7 @@
  * come. */
 #define SERVER_ATTACHED_US  5000u
 #define SERVER_LISTENING_US 100000u
+#define SERVER_BULK_US	    1000u /* while there are contents to be sent */
 
 struct server {
 	struct control control; /* first */
@@ -31,6 +33,7 @@ struct server {
 	uint64_t give_up_us;		 /* when a guest that waits for a first client starts without; 0: never */
 	uint64_t silence_us, heard_us;	 /* how long a plain client may be silent (0: for ever), when it was heard */
 	struct rsp rsp;
+	struct bulk bulk;
 	uint8_t data[SERVER_DATA_MAX];
 };
 

@@ -451,12 +451,17 @@ static void test_examples(void **state)
 		static const char *const kinds[] = {"DATA", "STATUS", "REPEAT", "BYE"};
 		char kind[8], *colon = strchr(line, ':');
 		uint8_t bytes[64];
+		unsigned known;
 
 		if (strncmp(line, "    ", 4) != 0 || !colon || sscanf(line, " %7[A-Z]", kind) != 1)
 			continue;
 		*colon = 0;
-		for (unsigned i = 0; i < 4; i++)
-			count[i] += strcmp(kind, kinds[i]) == 0;
+		for (known = 0; known < 4 && strcmp(kind, kinds[known]) != 0; known++)
+			;
+		/* what the frames carry has examples of its own */
+		if (known == 4)
+			continue;
+		count[known]++;
 		check_example(kind, line + 4 + strlen(kind) + (line[4 + strlen(kind)] == ' '), bytes,
 			      parse_bytes(colon + 1, bytes, sizeof(bytes)));
 	}

@@ -253,6 +253,7 @@ static void test_framed_channels(void **state)
 	assert_int_equal(link_write(&bench->link, LINK_RSP, "$OK#9a", 6), 6);
 	log_printf(&log, "said\n");
 	assert_int_equal(link_write(&bench->link, LINK_BULK, "bulk", 4), 4);
+	assert_int_equal(link_flush(&bench->link), 0);
 	client_turn(bench, client);
 	assert_int_equal(frame_read(&client->frame, LINK_RSP, got, sizeof(got)), 6);
 	assert_memory_equal(got, "$OK#9a", 6);
@@ -266,6 +267,37 @@ static void test_framed_channels(void **state)
 	assert_memory_equal(got, "$g#67", 5);
 	assert_int_equal(link_read(&bench->link, LINK_BULK, got, sizeof(got)), 5);
 	assert_int_equal(link_read(&bench->link, LINK_LOG, got, sizeof(got)), 0);
+	free(client);
+}
+
+/* Large contents take what room there is, and no time: neither for a client that reads nothing nor for the device. */
+static void test_framed_bulk_does_not_wait(void **state)
+{
+	struct bench *bench = *state;
+	struct client *client = client_make(bench);
+	static uint8_t all[20000], got[sizeof(all)];
+	size_t sent = 0, count = 0;
+
+	pattern(all, sizeof(all));
+	wait_for(bench, 10000);
+	client_turn(bench, client);
+	wait_for(bench, 20000);
+	while (sent < sizeof(all)) {
+		uint64_t start_us = bench->platform.clock_us;
+
+		sent += link_write(&bench->link, LINK_BULK, all + sent, sizeof(all) - sent);
+		assert_in_range(bench->platform.clock_us - start_us, 0, 1000);
+		assert_in_range(sent - count, 1, FRAME_WINDOW * FRAME_PAYLOAD_MAX + FRAME_BUFFER);
+		wait_for(bench, 10000);
+		client_turn(bench, client);
+		count += frame_read(&client->frame, LINK_BULK, got + count, sizeof(got) - count);
+	}
+	while (count < sizeof(all)) {
+		wait_for(bench, 10000);
+		client_turn(bench, client);
+		count += frame_read(&client->frame, LINK_BULK, got + count, sizeof(got) - count);
+	}
+	assert_memory_equal(got, all, sizeof(all));
 	free(client);
 }
 
@@ -524,6 +556,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_plain_has_one_channel, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_framed_channels, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_framed_long_write, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_framed_bulk_does_not_wait, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_framed_writes_are_bounded, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_framed_client_dies, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_framed_client_leaves, setup, teardown),
