@@ -9,6 +9,7 @@ import ast
 import os
 import selectors
 import shlex
+import signal
 import socket
 import subprocess
 from pathlib import Path
@@ -176,6 +177,9 @@ class Client:
         return f": {lines[-1].strip()}" if lines else ""
 
     def end(self):
-        if self.process.poll() is None:
-            self.process.kill()
-            self.process.wait()
+        """What it started ends with it; it leads a process group, by qemu.hold_on_to_parent()."""
+        try:
+            os.killpg(self.process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        self.process.wait()
