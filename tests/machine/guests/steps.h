@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What the two parts of this guest share.
+ */
+#ifndef TESTS_MACHINE_GUESTS_STEPS_H
+#define TESTS_MACHINE_GUESTS_STEPS_H
+
+#define STEPS_INT 0x28
+
+#endif
