@@ -233,6 +233,16 @@ $(O)/undercroft.img: $(O)/undercroft.elf $(BLOB) tools/image
 	$(call say,IMAGE,$@)
 	$(Q)tools/image $@ --kernel $< $(if $(BLOB),--blob $(BLOB))
 
+# configurations besides this one that machine tests choose (tests/machine/run --help: config)
+MACHINE_CONFIGS := vmmcall
+machine-images  := $(O)/undercroft.img $(MACHINE_CONFIGS:%=$(O)/config-%/undercroft.img)
+$(MACHINE_CONFIGS:%=$(O)/config-%/.config): $(O)/config-%/.config: configs/%_defconfig $(wildcard Kconfig */*/Kconfig)
+	$(Q)$(MAKE) O=$(@D) $*_defconfig > /dev/null
+$(MACHINE_CONFIGS:%=$(O)/config-%/undercroft.img): $(O)/config-%/undercroft.img: $(O)/config-%/.config FORCE
+	$(Q)$(MAKE) O=$(@D) DEPS=$(DEPS) image
+.PHONY: FORCE
+FORCE:
+
 include $(sort $(wildcard client/*/Makefile tests/unit/Makefile tests/fuzz/Makefile tests/machine/Makefile))
 
 # --- hosted tests ---------------------------------------------------------------------------------------------------------
@@ -275,13 +285,14 @@ $(O)/fuzz-$(1): $(call hosted_object,fuzz,$(fuzz-$(1))) $(if $(filter core/insn.
 endef
 $(foreach f,$(fuzzers),$(eval $(call fuzz_rule,$(f))))
 
-.PHONY: units check-unit check-machine check-all lint bench fuzz format
+.PHONY: units check-unit machine-images check-machine check-all lint bench fuzz format
 units: $(addprefix $(O)/unit/,$(units))
 check-unit: units
 	$(Q)tests/unit/run --summary $(O)/unit.summary $(addprefix $(O)/unit/,$(sort $(units)))
-check-machine: $(O)/undercroft.img guests
+machine-images: $(machine-images)
+check-machine: machine-images guests
 	$(Q)tests/machine/run --out $(O) $(if $(K),-k '$(K)') --summary $(O)/machine.summary
-check-all: units $(addprefix $(O)/fuzz-,$(fuzzers)) $(O)/undercroft.img guests
+check-all: units $(addprefix $(O)/fuzz-,$(fuzzers)) machine-images guests
 	$(Q)tools/check $(FULL) $(O) $(sort $(units)) -- $(sort $(fuzzers))
 fuzz: $(addprefix $(O)/fuzz-,$(fuzzers))
 	$(Q)tools/fuzz $(O) $(or $(SECONDS_EACH),60) $(sort $(fuzzers))
