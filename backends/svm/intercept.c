@@ -24,16 +24,30 @@ static void mask_set(uint32_t *intercepts, uint32_t mask, bool on)
 	*intercepts = on ? *intercepts | mask : *intercepts & ~mask;
 }
 
+/* What exits at the end of the window below; instead of the virtual interrupt, the IRET of the one that passed. */
+static void window_exit_set(struct vcpu *vcpu, bool on)
+{
+	struct vmcb *vmcb = &svm_vcpu(vcpu)->vmcb;
+
+	if (vcpu->vm->quirks & QUIRK_FORGETS_V_IRQ)
+		mask_set(&vmcb->intercept_1, VMCB_INTERCEPT1_IRET, on);
+	else
+		vmcb->v_intr = on ? vmcb->v_intr | VMCB_V_IRQ : vmcb->v_intr & ~VMCB_V_IRQ;
+}
+
 /*
  * A virtual interrupt that is never delivered: it exits when it could be, which is when the guest can take interrupts
  * and has taken those that wait. APM vol. 2, "Injecting Virtual (INTR) Interrupts" (15.21.4)
  */
-static void interrupt_window(struct vmcb *vmcb, bool on)
+static void interrupt_window(struct vcpu *vcpu, bool on)
 {
+	struct vmcb *vmcb = &svm_vcpu(vcpu)->vmcb;
+
 	mask_set(&vmcb->intercept_1, VMCB_INTERCEPT1_VINTR, on);
-	vmcb->v_intr &= ~(VMCB_V_IRQ | VMCB_V_INTR_PRIO | VMCB_V_IGN_TPR);
+	vmcb->v_intr &= ~(VMCB_V_INTR_PRIO | VMCB_V_IGN_TPR);
 	if (on)
-		vmcb->v_intr |= VMCB_V_IRQ | VMCB_V_INTR_PRIO | VMCB_V_IGN_TPR;
+		vmcb->v_intr |= VMCB_V_INTR_PRIO | VMCB_V_IGN_TPR;
+	window_exit_set(vcpu, on);
 }
 
 void svm_interrupt_pass(struct vcpu *vcpu)
@@ -41,7 +55,7 @@ void svm_interrupt_pass(struct vcpu *vcpu)
 	struct vmcb *vmcb = &svm_vcpu(vcpu)->vmcb;
 	bool waits = vmcb->exitcode == VMEXIT_INTR;
 
-	interrupt_window(vmcb, waits);
+	interrupt_window(vcpu, waits);
 	mask_set(&vmcb->intercept_1, VMCB_INTERCEPT1_INTR, !waits);
 }
 
@@ -100,7 +114,7 @@ int svm_intercept(struct vcpu *vcpu, enum intercept_kind kind, uint32_t argument
 			mask_set(&svm->vmcb.intercept_1, VMCB_INTERCEPT1_NMI, on);
 		return 0;
 	case INTERCEPT_INTR:
-		interrupt_window(&svm->vmcb, false);
+		interrupt_window(vcpu, false);
 		mask_set(&svm->vmcb.intercept_1, VMCB_INTERCEPT1_INTR, on);
 		return 0;
 	case INTERCEPT_IDLE:
@@ -146,13 +160,13 @@ void svm_step(struct vcpu *vcpu, bool on)
 		vmcb->intercept_exceptions = 0xffffffff;
 		vmcb->intercept_1 |= VMCB_INTERCEPT1_NMI;
 		if (vmcb->intercept_1 & VMCB_INTERCEPT1_VINTR)
-			vmcb->v_intr &= ~VMCB_V_IRQ;
+			window_exit_set(vcpu, false);
 		vmcb->v_intr |= VMCB_V_INTR_MASKING;
 	} else {
 		vmcb->intercept_exceptions = svm_vcpu(vcpu)->saved_exceptions;
 		mask_set(&vmcb->intercept_1, VMCB_INTERCEPT1_NMI, svm_vcpu(vcpu)->saved_nmi);
 		vmcb->v_intr &= ~VMCB_V_INTR_MASKING;
 		if (vmcb->intercept_1 & VMCB_INTERCEPT1_VINTR)
-			vmcb->v_intr |= VMCB_V_IRQ;
+			window_exit_set(vcpu, true);
 	}
 }

@@ -21,8 +21,7 @@
 _Static_assert(EXIT_UNKNOWN == 0, "what the table leaves out is unknown");
 
 static const uint8_t kinds[VMEXIT_CODE_COUNT] = {
-	[VMEXIT_CR3_WRITE] = EXIT_PAGING,
-	[VMEXIT_CR4_WRITE] = EXIT_PAGING,
+	[VMEXIT_CR3_WRITE... VMEXIT_CR4_WRITE] = EXIT_PAGING,
 	[VMEXIT_CR0_SEL] = EXIT_PAGING,
 	[VMEXIT_INVLPG] = EXIT_PAGING,
 	[VMEXIT_INVPCID] = EXIT_PAGING,
@@ -32,6 +31,7 @@ static const uint8_t kinds[VMEXIT_CODE_COUNT] = {
 	[VMEXIT_NMI] = EXIT_NMI,
 	[VMEXIT_INIT] = EXIT_INIT,
 	[VMEXIT_VINTR] = EXIT_INTR,
+	[VMEXIT_IRET] = EXIT_INTR,
 	[VMEXIT_SWINT] = EXIT_EXCEPTION,
 	[VMEXIT_CPUID] = EXIT_CPUID,
 	[VMEXIT_IOIO] = EXIT_IO,
@@ -47,8 +47,8 @@ static const uint8_t kinds[VMEXIT_CODE_COUNT] = {
 };
 
 /*
- * For CPUs that do not tell where the next instruction is: out of line, as is everything below that is not for each
- * exit.
+ * For CPUs that do not tell where the next instruction is, which those with QUIRK_SMM_EXITS are: out of line, as is
+ * everything below that is not for each exit.
  */
 static __attribute__((noinline)) uint8_t length_find(struct svm_vcpu *svm)
 {
@@ -57,6 +57,8 @@ static __attribute__((noinline)) uint8_t length_find(struct svm_vcpu *svm)
 	const uint8_t *byte = NULL;
 	unsigned length = 0;
 
+	if (vcpu->vm->quirks & QUIRK_SMM_EXITS)
+		svm->vmcb.efer |= EFER_SVME;
 	switch (vcpu->exit.kind) {
 	case EXIT_CPUID:
 	case EXIT_MSR:
@@ -205,8 +207,6 @@ void svm_decode_detail(struct vcpu *vcpu)
 	struct exit_detail *detail = &vcpu->detail;
 	uint64_t info1 = vmcb->exitinfo1, info2 = vmcb->exitinfo2;
 
-	if (vcpu->vm->quirks & QUIRK_SMM_EXITS)
-		vmcb->efer |= EFER_SVME;
 	*detail = (struct exit_detail){0};
 	switch (vcpu->exit.kind) {
 	case EXIT_MSR:

@@ -89,6 +89,7 @@ _Static_assert(sizeof(struct vmcb) == 4096, "VMCB layout");
 #define VMCB_INTERCEPT1_VINTR	 (1u << 4)
 #define VMCB_INTERCEPT1_CR0_SEL	 (1u << 5) /* writes that change more than TS and MP */
 #define VMCB_INTERCEPT1_CPUID	 (1u << 18)
+#define VMCB_INTERCEPT1_IRET	 (1u << 20)
 #define VMCB_INTERCEPT1_INTN	 (1u << 21)
 #define VMCB_INTERCEPT1_INVD	 (1u << 22)
 #define VMCB_INTERCEPT1_HLT	 (1u << 24)
@@ -135,6 +136,7 @@ _Static_assert(sizeof(struct vmcb) == 4096, "VMCB layout");
 #define VMEXIT_VINTR	  0x064
 #define VMEXIT_CR0_SEL	  0x065
 #define VMEXIT_CPUID	  0x072
+#define VMEXIT_IRET	  0x074
 #define VMEXIT_SWINT	  0x075
 #define VMEXIT_INVD	  0x076
 #define VMEXIT_HLT	  0x078

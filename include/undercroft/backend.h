@@ -133,7 +133,8 @@ struct backend_ops {
 
 	/*
 	 * After EXIT_INTR: the guest takes the interrupt that waits, and the next EXIT_INTR comes when it could take
-	 * another, whether there is one or not. May be NULL: INTERCEPT_INTR and INTERCEPT_IDLE are not supported.
+	 * another, whether there is one or not. After another exit: the next one comes only if there is one. May be
+	 * NULL: INTERCEPT_INTR and INTERCEPT_IDLE are not supported.
 	 */
 	void (*interrupt_pass)(struct vcpu *vcpu);
 

@@ -45,7 +45,8 @@ struct vcpu;
 
 /*
  * QEMU's TCG goes on intercepting in SMM, where EFER is 0 and saved so, and would not enter the guest again: SeaBIOS'
- * handler reads port 92h there. On a CPU nothing of SMM exits: APM vol. 2, "Non-Intercepted SMIs" (15.22.3)
+ * handler reads port 92h there, and leaves SMM for its 32-bit code with EFER as it was before the guest. On a CPU
+ * nothing of SMM exits: APM vol. 2, "Non-Intercepted SMIs" (15.22.3)
  */
 #define QUIRK_SMM_EXITS (1u << 4)
 
@@ -83,7 +84,14 @@ struct vcpu;
  */
 #define QUIRK_DB_WITHOUT_DR6 (1u << 9)
 
-#define QUIRK_COUNT 10
+/*
+ * QEMU's TCG forgets a virtual interrupt that waits when the guest takes another one (x86_cpu_exec_interrupt() in
+ * target/i386/tcg/sysemu/seg_helper.c:169 of 7.2), and ends itself if the guest meanwhile writes CR8
+ * (helper_write_crN() in misc_helper.c:129 there calls cpu_interrupt() without the lock it insists on).
+ */
+#define QUIRK_FORGETS_V_IRQ (1u << 10)
+
+#define QUIRK_COUNT 11
 
 /*
  * The quirks of what setup runs on. vendor: enum cpu_vendor. rsdp: 0 if there is none. In setup only.

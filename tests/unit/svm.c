@@ -296,6 +296,7 @@ static unsigned expected_kind(uint64_t code)
 	case 0x63:
 		return EXIT_INIT;
 	case 0x64:
+	case 0x74:
 		return EXIT_INTR;
 	case 0x72:
 		return EXIT_CPUID;
@@ -552,16 +553,21 @@ static void test_detail_io(void **state)
 }
 
 /* An exit out of SMM, where EFER is 0, which only an emulator makes: the guest has to be entered again. */
-static void test_detail_in_smm(void **state)
+static void test_in_smm(void **state)
 {
+	static const uint64_t codes[] = {VMEXIT_IOIO, VMEXIT_HLT, VMEXIT_INTR, VMEXIT_VINTR};
+
 	(void)state;
-	vmcb->efer = 0;
-	(void)detail(VMEXIT_IOIO, 0x92ull << 16 | 0x11, CODE + 2);
-	assert_true(vmcb->efer == 0);
-	fake.vm.quirks = QUIRK_SMM_EXITS;
-	vmcb->efer = 0;
-	(void)detail(VMEXIT_IOIO, 0x92ull << 16 | 0x11, CODE + 2);
-	assert_true(vmcb->efer == EFER_SVME);
+	place("\xf4", 1);
+	for (unsigned i = 0; i < ARRAY_SIZE(codes); i++) {
+		fake.vm.quirks = 0;
+		vmcb->efer = 0;
+		leave_with(codes[i]);
+		assert_true(vmcb->efer == 0);
+		fake.vm.quirks = QUIRK_SMM_EXITS;
+		leave_with(codes[i]);
+		assert_true(vmcb->efer == EFER_SVME);
+	}
 }
 
 /* The next RIP is not behind the instruction if that is the last one of 64 KiB. */
@@ -950,6 +956,30 @@ static void test_idle(void **state)
 	assert_int_equal(vmcb->intercept_1, one | 0x01000003);
 	assert_int_equal(vmcb->v_intr, 0);
 
+	/* where a virtual interrupt is forgotten, the handler's IRET exits, and not in a step */
+	fake.vm.quirks = QUIRK_FORGETS_V_IRQ;
+	vmcb->exitcode = 0x60;
+	ops->interrupt_pass(vcpu);
+	assert_int_equal(vmcb->intercept_1, one | 0x01100012);
+	assert_int_equal(vmcb->v_intr & 0x100, 0);
+	ops->step(vcpu, true);
+	assert_int_equal(vmcb->intercept_1 & 0x00100000, 0);
+	ops->step(vcpu, false);
+	assert_int_equal(vmcb->intercept_1, one | 0x01100012);
+	vmcb->exitcode = 0x74;
+	ops->interrupt_pass(vcpu);
+	assert_int_equal(vmcb->intercept_1, one | 0x01000003);
+	assert_int_equal(vmcb->v_intr, 0);
+	fake.vm.quirks = 0;
+
+	/* a guest that waits is woken by nothing of ours */
+	vmcb->exitcode = 0x60;
+	ops->interrupt_pass(vcpu);
+	vmcb->exitcode = 0x78;
+	ops->interrupt_pass(vcpu);
+	assert_int_equal(vmcb->intercept_1, one | 0x01000003);
+	assert_int_equal(vmcb->v_intr, 0);
+
 	/* nothing stays */
 	vmcb->exitcode = 0x60;
 	ops->interrupt_pass(vcpu);
@@ -1313,7 +1343,7 @@ int main(void)
 		TEST(test_detail_msr),
 		TEST(test_detail_io),
 		TEST(test_detail_io_at_the_end),
-		TEST(test_detail_in_smm),
+		TEST(test_in_smm),
 		TEST(test_detail_nested),
 		TEST(test_detail_exception),
 		TEST(test_detail_software_interrupts),
