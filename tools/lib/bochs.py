@@ -26,6 +26,8 @@ OFF_LINE = b"soft power off"
 # What of the log says why a machine broke, with words for people where the emulator has none.
 BROKEN_LINE = re.compile(rb"(?:>>PANIC<<|VMENTER FAIL|VMFAIL).*")
 
+# The CPU's infos are left out: each HLT with interrupts off makes one, and the signal that calls the debugger is lost in
+# the log's lock if it comes within (bx_debug_ctrlc_handler() in bx_debug/dbg_main.cc logs, too).
 CONFIGURATION = """\
 config_interface: textconfig
 display_library: {display}
@@ -45,7 +47,7 @@ com2: enabled=1, mode={com2}
 {com3}
 panic: action=fatal
 error: action=report
-info: action=report
+info: action=report, cpu0=ignore
 debug: action=ignore
 log: {log}
 """
