@@ -209,6 +209,8 @@ int vcpu_work(struct vcpu *vcpu)
 			event_queue_debug_trap(vcpu,
 					       breakpoint_hits(vcpu) | (vcpu->rflags & X86_FLAGS_TF ? DR6_BS : 0));
 	}
+	if (vcpu->work & WORK_POLL)
+		vcpu->vm->control->poll(vcpu);
 	/* an access that is stepped is one with its instruction */
 	if (vcpu->work & WORK_STOP && !vcpu->step.active && !(vcpu->work & WORK_LEAVE))
 		debug_work(vcpu);

@@ -28,10 +28,33 @@ enum verdict exit_intr(struct vcpu *vcpu)
 	if (!armed && !vcpu->single.active)
 		return exit_unexpected(vcpu);
 	idle_wake(vcpu);
+	if (vcpu->idle.stopped) {
+		vcpu->idle.stopped = false;
+		if (intercept_count(vcpu, INTERCEPT_IDLE, 0))
+			(void)vcpu->backend->intercept(vcpu, INTERCEPT_IDLE, 0, true);
+	}
 	instruction_end(vcpu, false);
 	debug_event_pending(vcpu);
 	if (armed && poll_goes_on(vcpu) && intercept_count(vcpu, INTERCEPT_INTR, 0))
 		vcpu->backend->interrupt_pass(vcpu);
+	return VERDICT_RESUME;
+}
+
+/* The guest is at an instruction that waits. What comes before it, as QEMU's TCG lets it in spite of STI, ends it. */
+static void idle_begin(struct vcpu *vcpu)
+{
+	vcpu->idle.waits = true;
+	vcpu->idle.rip = vcpu->rip;
+	vcpu->idle.length = vcpu->exit.length;
+	vcpu->backend->interrupt_pass(vcpu);
+}
+
+/* It executes it itself; the next interrupt, which exits, has the next one exit again. */
+static enum verdict idle_stop(struct vcpu *vcpu)
+{
+	idle_begin(vcpu);
+	vcpu->idle.stopped = true;
+	(void)vcpu->backend->intercept(vcpu, INTERCEPT_IDLE, 0, false);
 	return VERDICT_RESUME;
 }
 
@@ -45,9 +68,11 @@ enum verdict exit_hlt(struct vcpu *vcpu)
 		return exit_unexpected(vcpu);
 	if (vcpu->rflags & X86_FLAGS_TF)
 		return VERDICT_SKIP_INSN;
+	if (vcpu->idle.sleeps && vcpu->rflags & X86_FLAGS_IF)
+		return idle_stop(vcpu);
 	if (!vcpu->idle.waits)
 		(void)intercept_arm(vcpu, &idle_owner, INTERCEPT_NMI, 0);
-	vcpu->idle = (struct idle_state){.waits = true, .rip = vcpu->rip, .length = vcpu->exit.length};
+	idle_begin(vcpu);
 	vcpu->backend->reg_set(vcpu, REG_INTERRUPT_SHADOW, 0);
 	(void)poll_goes_on(vcpu);
 	__builtin_ia32_pause();
@@ -72,6 +97,8 @@ enum verdict exit_mwait(struct vcpu *vcpu)
 {
 	if (!intercept_count(vcpu, INTERCEPT_IDLE, 0))
 		return exit_unexpected(vcpu);
+	if (vcpu->idle.sleeps)
+		return idle_stop(vcpu);
 	return poll_goes_on(vcpu) ? VERDICT_SKIP_INSN : VERDICT_RESUME;
 }
 

@@ -173,34 +173,17 @@ static void client_begin(struct server *server)
 	log_printf(server->vcpu->vm->log, "undercroft: a debugger has attached\n");
 }
 
-/* Exits that exist only so that the client is heard while the guest runs. */
-static const struct owner watch_owner = {.name = "control"};
-
-static void watch_end(struct server *server)
+static enum watch_state watch_wanted(const struct server *server)
 {
-	owner_release(server->vcpu, &watch_owner);
+	if (server->attached)
+		return bulk_is_busy(&server->bulk) ? WATCH_BUSY : WATCH_ATTACHED;
+	return server->listens ? WATCH_LISTENING : WATCH_OFF;
 }
 
-static uint32_t watch_period_us(const struct server *server)
-{
-	if (!server->attached)
-		return SERVER_LISTENING_US;
-	return bulk_is_busy(&server->bulk) ? SERVER_BULK_US : SERVER_ATTACHED_US;
-}
-
-/* A CPU without a timer of ours exits for what the guest's own devices raise, and while it waits for that. */
+/* While the guest runs. */
 static void watch_begin(struct server *server)
 {
-	struct vcpu *vcpu = server->vcpu;
-
-	if (!server->attached && !server->listens)
-		return;
-	if (vcpu->vm->caps & BACKEND_CAP_TIMER) {
-		(void)vcpu->backend->timer(vcpu, watch_period_us(server));
-	} else if (server->attached) {
-		(void)intercept_arm(vcpu, &watch_owner, INTERCEPT_INTR, 0);
-		(void)intercept_arm(vcpu, &watch_owner, INTERCEPT_IDLE, 0);
-	}
+	watch_set(server->vcpu, &server->watch, watch_wanted(server));
 }
 
 static void client_end(struct server *server)
@@ -214,7 +197,7 @@ static void client_end(struct server *server)
 	server->space = (struct debug_space){.kind = SPACE_CURRENT};
 	server->give_up_us = 0;
 	debug_release(vcpu);
-	watch_end(server);
+	watch_begin(server);
 	log_printf(vcpu->vm->log, "undercroft: the debugger is gone; the guest runs on\n");
 }
 
@@ -309,9 +292,38 @@ static void server_stopped(struct vcpu *vcpu)
 		server->pending = false;
 		dispatch(server);
 	}
-	while (debug_is_stopped(vcpu))
+	while (debug_is_stopped(vcpu)) {
 		serve(server);
+		if (vcpu->backend->admit)
+			vcpu->backend->admit(vcpu);
+	}
 	watch_begin(server);
+}
+
+/*
+ * A client that comes sends more than a device holds between two looks. So it is listened to for a moment: what is lost
+ * of its first packet it sends again.
+ */
+static enum rsp_event look(struct server *server)
+{
+	struct platform *platform = server->vcpu->vm->platform;
+	struct rsp *rsp = &server->rsp;
+	unsigned seen = rsp->garbage;
+	enum rsp_event event = rsp_poll(rsp);
+	uint64_t start_us, heard_us, now_us;
+
+	if (server->attached || event != RSP_NOTHING || rsp->garbage == seen)
+		return event;
+	start_us = heard_us = now_us = platform->ops->now_us(platform);
+	while (event == RSP_NOTHING && now_us - heard_us < SERVER_SILENCE_US && now_us - start_us < SERVER_LISTEN_US) {
+		seen = rsp->garbage;
+		link_poll(rsp->link);
+		event = rsp_poll(rsp);
+		now_us = platform->ops->now_us(platform);
+		if (rsp->garbage != seen)
+			heard_us = now_us;
+	}
+	return event;
 }
 
 static void server_poll(struct vcpu *vcpu)
@@ -319,11 +331,11 @@ static void server_poll(struct vcpu *vcpu)
 	struct server *server = CONTAINER_OF(vcpu->vm->control, struct server, control);
 	static const struct stop request = {.kind = STOP_REQUEST};
 
-	if (server->pending || (!server->attached && !server->listens))
+	if (!watch_is_due(vcpu, &server->watch) || server->pending)
 		return;
 	look_for_loss(server);
 	bulk_poll(&server->bulk);
-	switch (rsp_poll(&server->rsp)) {
+	switch (look(server)) {
 	case RSP_PACKET:
 		/* a client that waits for a stop sends none: this is another one */
 		server->resumed = false;
@@ -348,7 +360,7 @@ static void server_poll(struct vcpu *vcpu)
 	default:
 		break;
 	}
-	if (vcpu->vm->caps & BACKEND_CAP_TIMER)
+	if (watch_wanted(server) != server->watch.state)
 		watch_begin(server);
 }
 

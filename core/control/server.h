@@ -11,14 +11,13 @@
 
 #include "core/control/bulk.h"
 #include "core/control/rsp.h"
+#include "core/control/watch.h"
 
 #define SERVER_DATA_MAX (RSP_PACKET_MAX / 2)
 
-/* How often a running guest is looked away from, where the CPU has a timer: for a client that is there, for one to
- * come. */
-#define SERVER_ATTACHED_US  5000u
-#define SERVER_LISTENING_US 100000u
-#define SERVER_BULK_US	    1000u /* while there are contents to be sent */
+/* How long somebody who has just come is listened to while the guest does not run: in all, and without a word. */
+#define SERVER_LISTEN_US  250000u
+#define SERVER_SILENCE_US 10000u
 
 struct server {
 	struct control control; /* first */
@@ -32,6 +31,7 @@ struct server {
 	struct debug_space space;	 /* of the addresses in its packets */
 	uint64_t give_up_us;		 /* when a guest that waits for a first client starts without; 0: never */
 	uint64_t silence_us, heard_us;	 /* how long a plain client may be silent (0: for ever), when it was heard */
+	struct watch watch;
 	struct rsp rsp;
 	struct bulk bulk;
 	uint8_t data[SERVER_DATA_MAX];

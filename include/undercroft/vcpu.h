@@ -21,6 +21,7 @@ struct debug;
 #define WORK_DELIVERY 0x02u /* the exit interrupted the delivery of an event */
 #define WORK_TRAP     0x04u /* an emulated instruction completed with TF set */
 #define WORK_VIEW     0x10u /* the base view changed: activate it again, with a flush */
+#define WORK_POLL     0x80u /* the control wants to look in at exits that happen anyway */
 #define WORK_LEAVE    0x20u /* run() returns */
 #define WORK_STOP     0x40u /* run control has something to do */
 
@@ -81,7 +82,9 @@ struct dr_state {
 
 /* A guest whose HLT exits: idle.c. */
 struct idle_state {
-	bool waits;
+	bool sleeps;	/* whoever armed it wants the CPU to halt itself, if interrupts can end that */
+	bool stopped;	/* it does: HLT and MWAIT do not exit until one came */
+	bool waits;	/* the guest waits at its HLT, which exits again and again */
 	uint8_t length; /* of its HLT */
 	uint64_t rip;	/* there */
 };

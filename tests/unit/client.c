@@ -58,6 +58,8 @@ static void work(struct client *c)
 
 void client_poll(struct client *c)
 {
+	if (!c->server.attached)
+		c->spine.fake.platform.clock_us += WATCH_LISTENING_US;
 	c->server.control.poll(&c->spine.fake.vcpu.vcpu);
 	work(c);
 }

@@ -91,6 +91,7 @@ static void test_halted(void **state)
 	fake->reg[REG_INTERRUPT_SHADOW] = 1;
 	for (unsigned i = 1; i < 4; i++) {
 		spine_exit(&spine, EXIT_HLT, 1, NULL, NULL);
+		assert_int_equal(fake->interrupt_passes, i);
 		assert_int_equal(polls, i);
 		assert_int_equal(vcpu->rip, SPINE_CODE);
 		assert_int_equal(fake->reg[REG_INTERRUPT_SHADOW], 0);
@@ -98,7 +99,7 @@ static void test_halted(void **state)
 	}
 	spine_exit(&spine, EXIT_INTR, 0, NULL, NULL);
 	assert_int_equal(vcpu->rip, SPINE_CODE + 1);
-	assert_int_equal(fake->interrupt_passes, 1);
+	assert_int_equal(fake->interrupt_passes, 4);
 	assert_false(fake_intercept_on(fake, INTERCEPT_NMI, 0));
 	/* another one is none of its business */
 	spine_exit(&spine, EXIT_INTR, 0, NULL, NULL);
@@ -145,6 +146,38 @@ static void test_halted_stepping(void **state)
 	assert_int_equal(spine_injected(&spine)->vector, 1);
 }
 
+/* While the CPU may halt: it does, and the interrupt that wakes it arms the next. */
+static void test_sleeps(void **state)
+{
+	static const enum exit_kind kinds[] = {EXIT_HLT, EXIT_MWAIT};
+
+	(void)state;
+	vcpu->idle.sleeps = true;
+	for (unsigned i = 0; i < ARRAY_SIZE(kinds); i++) {
+		vcpu->rip = SPINE_CODE;
+		spine_exit(&spine, kinds[i], 1, NULL, NULL);
+		assert_int_equal(vcpu->rip, SPINE_CODE);
+		assert_false(fake_intercept_on(fake, INTERCEPT_IDLE, 0));
+		/* the CPU was woken by it, or had not begun to wait: RIP is behind in either case */
+		vcpu->rip += i;
+		spine_exit(&spine, EXIT_INTR, 0, NULL, NULL);
+		assert_true(fake_intercept_on(fake, INTERCEPT_IDLE, 0));
+		assert_int_equal(vcpu->rip, SPINE_CODE + 1);
+	}
+	/* not if no interrupt can end it */
+	vcpu->rflags &= ~(uint64_t)X86_FLAGS_IF;
+	polls = 0;
+	spine_exit(&spine, EXIT_HLT, 1, NULL, NULL);
+	assert_int_equal(polls, 1);
+	assert_true(fake_intercept_on(fake, INTERCEPT_IDLE, 0));
+	/* the one who armed it went while the CPU slept */
+	vcpu->rflags |= X86_FLAGS_IF;
+	spine_exit(&spine, EXIT_HLT, 1, NULL, NULL);
+	release_at = polls + 1;
+	spine_exit(&spine, EXIT_INTR, 0, NULL, NULL);
+	assert_false(fake_intercept_on(fake, INTERCEPT_IDLE, 0));
+}
+
 static void test_timer(void **state)
 {
 	(void)state;
@@ -189,7 +222,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_interrupt),  TEST(test_interrupt_stop), TEST(test_interrupt_released), TEST(test_halted),
 		TEST(test_halted_nmi), TEST(test_halted_stop),	  TEST(test_halted_stepping),	 TEST(test_timer),
-		TEST(test_mwait),      TEST(test_unexpected),
+		TEST(test_sleeps),     TEST(test_mwait),	  TEST(test_unexpected),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

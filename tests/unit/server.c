@@ -928,6 +928,73 @@ static void test_garbage_does_not_attach(void **state)
 	assert_true(client.server.attached);
 }
 
+/* What the device lost of a newcomer's first packet comes again while it is listened to. */
+static void say_again(struct fake_frontend *wire)
+{
+	wire->on_write = NULL;
+	client_packet(&client, "qSupported", 10);
+	client_packet(&client, "c", 1);
+}
+
+static void test_first_packet_damaged(void **state)
+{
+	(void)state;
+	client_say(&client, "+$qSupporte");
+	client_say(&client, "#37");
+	client.wire.on_write = say_again;
+	client_poll(&client);
+	assert_true(client.server.attached);
+	client_collect(&client);
+	assert_int_equal(client.nacks, 1);
+}
+
+/* Noise costs the guest a moment, and no more. */
+static void test_noise_is_listened_to_for_a_moment(void **state)
+{
+	uint64_t start;
+
+	(void)state;
+	client_say(&client, "$");
+	start = client.spine.fake.platform.clock_us;
+	client_poll(&client);
+	assert_false(client.server.attached);
+	assert_in_range(client.spine.fake.platform.clock_us - start, SERVER_SILENCE_US,
+			WATCH_LISTENING_US + 2 * SERVER_SILENCE_US);
+}
+
+/* What is armed in each state, on a CPU without a timer for it. */
+static void test_watch_without_a_timer(void **state)
+{
+	(void)state;
+	assert_true(fake_intercept_on(fake, INTERCEPT_INTR, 0));
+	assert_true(fake_intercept_on(fake, INTERCEPT_IDLE, 0));
+	assert_true(vcpu->idle.sleeps);
+	client_ask(&client, "?");
+	assert_true(fake_intercept_on(fake, INTERCEPT_INTR, 0));
+	assert_true(fake_intercept_on(fake, INTERCEPT_IDLE, 0));
+	assert_false(vcpu->idle.sleeps);
+	client_ask(&client, "D");
+	assert_true(vcpu->idle.sleeps);
+	watch_set(vcpu, &client.server.watch, WATCH_OFF);
+	assert_int_equal(fake_intercepts_on(fake), 0);
+}
+
+/* While nobody is there the link is looked at ten times a second at most. */
+static void test_watch_is_seldom_due(void **state)
+{
+	unsigned looks = 0;
+
+	(void)state;
+	for (unsigned i = 0; i < 1000; i++) {
+		client.spine.fake.platform.clock_us += 1000;
+		looks += watch_is_due(vcpu, &client.server.watch);
+	}
+	assert_in_range(looks, 9, 10);
+	client_ask(&client, "?");
+	assert_true(watch_is_due(vcpu, &client.server.watch));
+	assert_true(watch_is_due(vcpu, &client.server.watch));
+}
+
 static void test_packets_cut_at_each_byte_while_the_guest_runs(void **state)
 {
 	static const char *const packets[] = {"qSupported:swbreak+",
@@ -1157,6 +1224,10 @@ int main(void)
 		T(test_start_waits_for_a_client),
 		T(test_start_does_not_wait_for_ever),
 		T(test_garbage_does_not_attach),
+		T(test_first_packet_damaged),
+		T(test_noise_is_listened_to_for_a_moment),
+		T(test_watch_without_a_timer),
+		T(test_watch_is_seldom_due),
 		T(test_packets_cut_at_each_byte_while_the_guest_runs),
 		T(test_interrupt_stops),
 		T(test_interrupt_within_a_reply),

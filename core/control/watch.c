@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The exits that let us look at the link.
+ */
+#include "core/control/watch.h"
+
+#include <undercroft/platform.h>
+#include <undercroft/vcpu.h>
+
+static const struct owner watch_owner = {.name = "control"};
+
+/* Of the exits that happen anyway, one in so many looks: a look costs a few port accesses. */
+#define WATCH_EXITS 64u
+
+#ifdef CONFIG_WATCH_INTERRUPTS
+#define LISTENS_AT_INTERRUPTS true
+#else
+#define LISTENS_AT_INTERRUPTS false
+#endif
+
+static bool has_timer(const struct vcpu *vcpu)
+{
+	return (vcpu->vm->caps & BACKEND_CAP_TIMER) != 0;
+}
+
+static void timer_set(struct vcpu *vcpu, enum watch_state state)
+{
+	static const uint32_t period_us[] = {
+		[WATCH_OFF] = 0,
+		[WATCH_LISTENING] = WATCH_LISTENING_US,
+		[WATCH_ATTACHED] = WATCH_ATTACHED_US,
+		[WATCH_BUSY] = WATCH_BUSY_US,
+	};
+
+	(void)vcpu->backend->timer(vcpu, period_us[state]);
+}
+
+void watch_set(struct vcpu *vcpu, struct watch *watch, enum watch_state state)
+{
+	watch->state = state;
+	watch->exits = 0;
+	if (has_timer(vcpu)) {
+		timer_set(vcpu, state);
+		return;
+	}
+	owner_release(vcpu, &watch_owner);
+	vcpu->work &= ~WORK_POLL;
+	if (state >= WATCH_ATTACHED || (state == WATCH_LISTENING && LISTENS_AT_INTERRUPTS)) {
+		vcpu->idle.sleeps = state == WATCH_LISTENING;
+		(void)intercept_arm(vcpu, &watch_owner, INTERCEPT_INTR, 0);
+		(void)intercept_arm(vcpu, &watch_owner, INTERCEPT_IDLE, 0);
+	} else if (state == WATCH_LISTENING) {
+		vcpu->work |= WORK_POLL;
+	}
+}
+
+bool watch_is_due(struct vcpu *vcpu, struct watch *watch)
+{
+	struct platform *platform = vcpu->vm->platform;
+	uint64_t now_us;
+
+	if (has_timer(vcpu)) {
+		timer_set(vcpu, watch->state);
+		return watch->state != WATCH_OFF;
+	}
+	if (watch->state != WATCH_LISTENING)
+		return watch->state >= WATCH_ATTACHED;
+	if (vcpu->work & WORK_POLL && ++watch->exits % WATCH_EXITS)
+		return false;
+	now_us = platform->ops->now_us(platform);
+	if (now_us - watch->looked_us < WATCH_LISTENING_US)
+		return false;
+	watch->looked_us = now_us;
+	return true;
+}
