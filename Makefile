@@ -50,7 +50,7 @@ help:
 	'make fuzz           all fuzzers (SECONDS_EACH=60)' \
 	'make format         clang-format the tree' \
 	'make deps           install what building and testing need' \
-	'make install        what a debugger needs on its computer, to PREFIX (/usr/local) below DESTDIR' \
+	'make install        libcroft and what debuggers need, to PREFIX (/usr/local) below DESTDIR' \
 	'make clean          remove what was built          make distclean  and what was downloaded' \
 	'' \
 	'O=DIR out of tree   CC=clang   V=1 shows the commands'
@@ -59,7 +59,7 @@ deps:
 	$(Q)tools/deps --dest $(DEPS)
 
 PREFIX ?= /usr/local
-install:
+install: install-libcroft
 	$(Q)install -d '$(DESTDIR)$(PREFIX)/share/undercroft/gdb'
 	$(Q)install -m 644 client/gdb/*.xml client/gdb/*.py '$(DESTDIR)$(PREFIX)/share/undercroft/gdb'
 
@@ -78,7 +78,7 @@ clean:
 distclean:
 	$(Q)rm -rf '$(O)'
 
-NO_CONFIG_GOALS := help clean distclean deps demo check check-full install format %config
+NO_CONFIG_GOALS := help clean distclean deps demo check check-full format %config
 ifneq ($(filter-out $(NO_CONFIG_GOALS),$(or $(MAKECMDGOALS),all)),)
 NEED_CONFIG := y
 endif
@@ -290,9 +290,9 @@ units: $(addprefix $(O)/unit/,$(units))
 check-unit: units
 	$(Q)tests/unit/run --summary $(O)/unit.summary $(addprefix $(O)/unit/,$(sort $(units)))
 machine-images: $(machine-images)
-check-machine: machine-images guests
+check-machine: machine-images guests libcroft
 	$(Q)tests/machine/run --out $(O) $(if $(K),-k '$(K)') --summary $(O)/machine.summary
-check-all: units $(addprefix $(O)/fuzz-,$(fuzzers)) machine-images guests
+check-all: units $(addprefix $(O)/fuzz-,$(fuzzers)) machine-images guests libcroft
 	$(Q)tools/check $(FULL) $(O) $(sort $(units)) -- $(sort $(fuzzers))
 fuzz: $(addprefix $(O)/fuzz-,$(fuzzers))
 	$(Q)tools/fuzz $(O) $(or $(SECONDS_EACH),60) $(sort $(fuzzers))

@@ -186,12 +186,15 @@ static enum croft_status find_cpus(struct croft_vm *vm, struct croft_error *erro
 static enum croft_status ask_first(struct croft_vm *vm, char **stop, bool *has_description, struct croft_error *error)
 {
 	enum croft_status status = session_send(vm, SUPPORTED, sizeof(SUPPORTED) - 1, error);
-	bool ahead = session_depth(vm) > 2, no_ack = false;
+	bool ahead = session_depth(vm) > 3, no_ack = false;
 
 	if (!status && ahead)
 		status = session_send(vm, "vCont?", 6, error);
 	if (!status && ahead)
 		status = session_send(vm, "?", 1, error);
+	/* a client that died may have meant others */
+	if (!status && ahead)
+		status = session_send(vm, "Qcroft.as:current", 17, error);
 	if (!status)
 		status = session_answer(vm, error);
 	if (!status)
@@ -210,6 +213,11 @@ static enum croft_status ask_first(struct croft_vm *vm, char **stop, bool *has_d
 		status = session_answer(vm, error);
 	if (!status && !(*stop = strdup(vm->answer.content)))
 		status = error_memory(error);
+	if (!status && ahead) {
+		status = session_answer(vm, error);
+		vm->space = croft_current();
+		vm->space_known = !status && answer_is(vm, "OK");
+	}
 	return status;
 }
 

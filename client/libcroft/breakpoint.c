@@ -12,8 +12,8 @@
 
 static const char *kind_name(enum croft_break_kind kind)
 {
-	static const char *const name[] = {[CROFT_BREAK_SOFT] = "Insn",
-					   [CROFT_BREAK_HARD] = "Hard insn",
+	static const char *const name[] = {[CROFT_BREAK_SOFT] = "eXecute",
+					   [CROFT_BREAK_HARD] = "Hardware eXecute",
 					   [CROFT_WATCH_WRITE] = "Write",
 					   [CROFT_WATCH_READ] = "Read",
 					   [CROFT_WATCH_ACCESS] = "Access"};

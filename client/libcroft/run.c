@@ -101,6 +101,17 @@ static void guess_kind(struct croft_vm *vm)
 		vm->stop.kind = stepped ? CROFT_STOP_STEP : CROFT_STOP_OTHER;
 }
 
+/*
+ * Undercroft tells of a breakpoint where GDB would find it, which is in 64-bit code and wherever else rip is a linear
+ * address. Others may tell of none.
+ */
+static bool may_be_one(const struct croft_vm *vm)
+{
+	if (vm->stop.signal != SIGNAL_TRAP)
+		return false;
+	return !vm->is_undercroft || (vm->stop.kind == CROFT_STOP_OTHER && !vm->pc_is_linear);
+}
+
 /* A place with a breakpoint of ours, whatever the stub says. */
 static enum croft_status find_breakpoint(struct croft_vm *vm, struct croft_error *error)
 {
@@ -112,7 +123,7 @@ static enum croft_status find_breakpoint(struct croft_vm *vm, struct croft_error
 	if (!vm->breakpoints && !told)
 		return CROFT_OK;
 	if (!watch) {
-		if (!told && (vm->is_undercroft || vm->stop.signal != SIGNAL_TRAP))
+		if (!told && !may_be_one(vm))
 			return CROFT_OK;
 		status = croft_cpu_linear_pc(vm->current, &vm->stop.address, error);
 		if (status == CROFT_ERROR_UNSUPPORTED)

@@ -121,9 +121,9 @@ static void test_frames_are_agreed_on(void **state)
 	/* frames, then everything else at once */
 	croft_vm_counters(vm, &counters);
 	assert_true(counters.waits <= 4);
-	assert_int_equal(counters.packets_sent, 4);
+	assert_int_equal(counters.packets_sent, 5);
 	assert_string_equal(stub->said, "Qcroft.frame:1|qSupported:swbreak+;hwbreak+;vContSupported+;xmlRegisters=i386|"
-					"vCont?|?|");
+					"vCont?|?|Qcroft.as:current|");
 	close_vm(stub, vm);
 }
 
@@ -819,7 +819,7 @@ static void test_breakpoints_have_names(void **state)
 				    .condition = (const uint8_t *)"\x22\x01\x27",
 				    .condition_length = 3};
 	assert_int_equal(croft_breakpoint_add(vm, &what, &second, &error), CROFT_OK);
-	expect_described(second, "b1 0x7c00 Insn (1) cr3=0x5000 if");
+	expect_described(second, "b1 0x7c00 eXecute (1) cr3=0x5000 if");
 	assert_int_equal(fake_stub_count(stub, "Qcroft.as:cr3=5000"), 1);
 	assert_int_equal(fake_stub_count(stub, "Z0,7c00,1;X3,220127"), 1);
 	what = (struct croft_break){.kind = CROFT_BREAK_HARD, .address = 0x7c00};
