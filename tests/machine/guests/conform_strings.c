@@ -81,23 +81,6 @@ static uint64_t high_directory[512] __attribute__((aligned(4096)));
 static uint64_t high_table[512] __attribute__((aligned(4096)));
 static uint32_t last_map;
 
-/* The first FADT that the RSDT lists. ACPI, "Finding the RSDP on IA-PC Systems" (5.2.5.1) */
-static const uint8_t *fadt_find(void)
-{
-	for (uint32_t at = 0xe0000; at < 0x100000; at += 16) {
-		const uint32_t *rsdt;
-
-		if (memcmp((const void *)at, "RSD PTR ", 8))
-			continue;
-		rsdt = *(const uint32_t **)(at + 16);
-		for (uint32_t i = 9; i < rsdt[1] / 4; i++) {
-			if (!memcmp((const void *)rsdt[i], "FACP", 4))
-				return (const uint8_t *)rsdt[i];
-		}
-	}
-	return NULL;
-}
-
 static void buffer_clear(void)
 {
 	memset((void *)PAGED, UNTOUCHED, 0x3000);

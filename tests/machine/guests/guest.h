@@ -43,6 +43,9 @@ struct memory_range {
 extern struct memory_range memory_range[MEMORY_RANGE_MAX];
 extern unsigned memory_range_count;
 
+/* The first FADT that the RSDT lists, or NULL. ACPI, "Finding the RSDP on IA-PC Systems" (5.2.5.1) */
+const uint8_t *fadt_find(void);
+
 /* The last exception, whatever the mode; debug traps are counted besides, and go on with TF cleared. */
 struct trap {
 	uint32_t vector, error, ip, cr2;

@@ -172,6 +172,22 @@ bool check_equal(uint32_t value, uint32_t expected, const char *name)
 	return value == expected;
 }
 
+const uint8_t *fadt_find(void)
+{
+	for (uint32_t at = 0xe0000; at < 0x100000; at += 16) {
+		const uint32_t *rsdt;
+
+		if (memcmp((const void *)at, "RSD PTR ", 8))
+			continue;
+		rsdt = *(const uint32_t **)(at + 16);
+		for (uint32_t i = 9; i < rsdt[1] / 4; i++) {
+			if (!memcmp((const void *)rsdt[i], "FACP", 4))
+				return (const uint8_t *)rsdt[i];
+		}
+	}
+	return NULL;
+}
+
 void idt_set(struct idt_gate *table, unsigned vector, void (*handler)(void))
 {
 	uint32_t address = (uint32_t)handler;
