@@ -382,6 +382,9 @@ class Run:
     def _look_afterwards(self):
         """What is asked for about the machine as it stands at the end."""
         self.last_screen = self._screen()
+        # its words about what decided the run may come behind that
+        if select.select([self.machine.monitor], [], [], 0)[0]:
+            self.emulator_words += [reason for event, reason in self.machine.poll() if event == "said"]
         if self.options.screen:
             with common.finished_file(self.options.screen) as path:
                 path.write_text(self.last_screen)
