@@ -29,7 +29,7 @@ PROMPT = re.compile(rb"<bochs:\d+> $")
 RESET_LINE = b"bx_pc_system_c::Reset(HARDWARE) called"
 OFF_LINE = b"soft power off"
 # What of the log says why a machine broke, with words for people where the emulator has none.
-BROKEN_LINE = re.compile(rb"(?:>>PANIC<<|VMENTER FAIL|VMFAIL).*")
+BROKEN_LINE = re.compile(rb"(?:>>PANIC<<|VMENTER FAIL|VMFAIL|VMRUN: ).*")
 
 # The CPU's infos are left out: each HLT with interrupts off makes one, and the signal that calls the debugger is lost in
 # the log's lock if it comes within (bx_debug_ctrlc_handler() in bx_debug/dbg_main.cc logs, too).

@@ -4,12 +4,12 @@
  */
 #include "fatal.h"
 
-#define VBE_SET_MODE	0x4f02
-#define VBE_LINEAR	0x4000u
-#define VBE_1024_768_32 0x118u
+#define VBE_SET_MODE   0x4f02
+#define VBE_LINEAR     0x4000u
+#define VBE_1024_768_8 0x105u /* what every display of Bochs shows */
 
 void guest_main(void)
 {
-	real_call(fatal_video, fatal_video_end, (VBE_LINEAR | VBE_1024_768_32) << 16 | VBE_SET_MODE);
+	real_call(fatal_video, fatal_video_end, (VBE_LINEAR | VBE_1024_768_8) << 16 | VBE_SET_MODE);
 	fatal_provoke();
 }
