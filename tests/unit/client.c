@@ -136,8 +136,7 @@ void client_collect(struct client *c)
 	c->wire.out_count = 0;
 }
 
-/* Does the guest run behind this packet? Wrong ones of these do not let it: "c" has to be said. */
-static bool lets_go(const char *content, size_t length)
+bool client_lets_go(const char *content, size_t length)
 {
 	static const char *const packets[] = {
 		"c", "s",   "C05", "S05",    "vCont;c", "vCont;s", "vCont;C05:1", "vCont;s:2;c", "vCont;r1000,1010:1",
@@ -150,8 +149,7 @@ static bool lets_go(const char *content, size_t length)
 	return false;
 }
 
-/* The client hears a reply and lets the guest go on; what is printed before it is acknowledged. */
-static void hear(struct fake_frontend *wire)
+void client_hear(struct fake_frontend *wire)
 {
 	struct client *c = CONTAINER_OF(wire, struct client, wire);
 	size_t at = wire->out_count;
@@ -176,7 +174,7 @@ const char *client_ask_binary(struct client *c, const void *content, size_t leng
 
 	client_packet(c, content, length);
 	c->awaited = before;
-	c->wire.on_write = lets_go(content, length) ? NULL : hear;
+	c->wire.on_write = client_lets_go(content, length) ? NULL : client_hear;
 	c->wire.out_count = 0;
 	debug_stop_request(vcpu, &request);
 	work(c);

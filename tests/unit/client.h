@@ -34,6 +34,12 @@ void client_free(struct client *client);
 void client_say(struct client *client, const char *text);
 void client_packet(struct client *client, const void *content, size_t length);
 
+/* Does the guest run behind this packet? Wrong ones of these do not let it: "c" has to be said. */
+bool client_lets_go(const char *content, size_t length);
+
+/* For wire.on_write: the client hears a reply and lets the guest go on; what is printed before it is acknowledged. */
+void client_hear(struct fake_frontend *wire);
+
 /* One look of the running guest at the wire, and what follows from it. */
 void client_poll(struct client *client);
 

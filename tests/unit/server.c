@@ -14,6 +14,7 @@
 #include <x86/cr.h>
 #include <x86/msr.h>
 
+#include "core/control/packets.h"
 #include "core/control/regs.h"
 #include "tests/unit/client.h"
 
@@ -995,46 +996,167 @@ static void test_watch_is_seldom_due(void **state)
 	assert_true(watch_is_due(vcpu, &client.server.watch));
 }
 
-static void test_packets_cut_at_each_byte_while_the_guest_runs(void **state)
+/* One of each, as it may come while the guest runs. */
+static const char *const examples[] = {
+	"m2000,10",
+	"M2000,3:616263",
+	"x2000,10",
+	"X2000,3:abc",
+	"qCRC:2000,100",
+	"qSearch:memory:2000;100;abc",
+	"?",
+	"vCont?",
+	"Z0,1000,1;X3,220127",
+	"z0,5000,1",
+	"g",
+	"G0000000000000000",
+	"p10",
+	"P0=8877665544332211",
+	"Hg0",
+	"T1",
+	"qcroft.caps",
+	"qcroft.as",
+	"Qcroft.as:current",
+	"qcroft.xlate:current,2000",
+	"qcroft.msr:c0000080",
+	"Qcroft.msr:c0000081=1",
+	"qcroft.port:80,1",
+	"Qcroft.port:80,1=1",
+	"qSupported:swbreak+",
+	"qXfer:threads:read::0,100",
+	"qfThreadInfo",
+	"qsThreadInfo",
+	"qThreadExtraInfo,1",
+	"qC",
+	"qAttached",
+	"qHostInfo",
+	"qProcessInfo",
+	"qMemoryRegionInfo:2000",
+	"qRcmd,68656c70",
+	"qSymbol::",
+	"qqemu.PhyMemMode",
+	"Qqemu.PhyMemMode:0",
+	"qUnknown",
+	/* these let the guest go on by themselves */
+	"vCont;c",
+	"c",
+	"C05",
+	"vCont;s",
+	"s",
+	"S05",
+	"D",
+	"vKill;1",
+	"k",
+};
+
+static bool is_example(const char *name)
 {
-	static const char *const packets[] = {"qSupported:swbreak+",
-					      "m2000,10",
-					      "X2000,3:abc",
-					      "p10",
-					      "Z0,1000,1;X3,220127",
-					      "vCont?",
-					      "qRcmd,68656c70",
-					      "qXfer:threads:read::0,100",
-					      "qcroft.as"};
+	for (unsigned i = 0; i < ARRAY_SIZE(examples); i++) {
+		if (strncmp(examples[i], name, strlen(name)) == 0)
+			return true;
+	}
+	/* what follows these is another way to talk: link.c, rsp.c */
+	return strcmp(name, "QStartNoAckMode") == 0 || strcmp(name, "Qcroft.frame:") == 0;
+}
+
+static void test_examples_are_complete(void **state)
+{
+	const struct packet *const tables[] = {packets_memory, packets_run, packets_croft, packets_query};
 
 	(void)state;
-	for (unsigned i = 0; i < ARRAY_SIZE(packets); i++) {
-		static char expected[RSP_PACKET_MAX], frame[256];
-		size_t length = strlen(packets[i]);
-		const char *reply = client_ask(&client, packets[i]);
+	for (unsigned i = 0; i < ARRAY_SIZE(tables); i++) {
+		for (const struct packet *packet = tables[i]; packet->name; packet++) {
+			if (!is_example(packet->name))
+				fail_msg("no example of %s", packet->name);
+		}
+	}
+}
 
-		assert_non_null(reply);
-		strcpy(expected, reply);
-		for (size_t cut = 1; cut < length + 4; cut++) {
-			uint8_t sum = 0;
+static const char *frame_of(const char *content, unsigned off_by)
+{
+	static char frame[256];
+	uint8_t sum = (uint8_t)off_by;
 
-			for (size_t at = 0; at < length; at++)
-				sum = (uint8_t)(sum + packets[i][at]);
-			sprintf(frame, "$%s#%02x", packets[i], sum);
-			client.server.resumed = false;
+	for (const char *at = content; *at; at++)
+		sum = (uint8_t)(sum + (uint8_t)*at);
+	sprintf(frame, "$%s#%02x", content, sum);
+	return frame;
+}
+
+/* What is stepped comes to its end, and goes on. */
+static void step_on(void)
+{
+	static const struct exit_detail trap = {.exception = {.vector = 1}};
+
+	if (!vcpu->single.active)
+		return;
+	client.awaited = 0;
+	client.wire.on_write = client_hear;
+	spine_exit(&client.spine, EXIT_EXCEPTION, 0, &trap, NULL);
+	client.wire.on_write = NULL;
+	client_collect(&client);
+	assert_int_equal(client.frames, 1);
+	assert_memory_equal(client.frame[0], "T05", 3);
+}
+
+/* One of the examples in two parts, a running guest in between. */
+static void cut(const char *content, size_t at, const char *expected)
+{
+	const char *frame = frame_of(content, 0);
+	bool goes = client_lets_go(content, strlen(content));
+
+	client.server.resumed = false;
+	client.wire.out_count = 0;
+	fake_frontend_say(&client.wire, frame, at);
+	client_poll(&client);
+	assert_false(debug_is_stopped(vcpu));
+	assert_int_equal(client.wire.out_count, 0);
+	fake_frontend_say(&client.wire, frame + at, strlen(frame) - at);
+	client.awaited = 0;
+	client.wire.on_write = goes ? NULL : client_hear;
+	client_poll(&client);
+	client.wire.on_write = NULL;
+	assert_false(debug_is_stopped(vcpu));
+	client_collect(&client);
+	assert_int_equal(client.acks, goes ? 1 : 2);
+	assert_int_equal(client.nacks, 0);
+	assert_int_equal(client.frames > 0, expected != NULL);
+	if (expected)
+		assert_string_equal(client.frame[0], expected);
+	step_on();
+	client.wire.in_count = client.wire.in_read = 0;
+}
+
+static void test_packets_cut_at_each_byte_while_the_guest_runs(void **state)
+{
+	(void)state;
+	client_ask(&client, "?");
+	for (unsigned i = 0; i < ARRAY_SIZE(examples); i++) {
+		static char expected[RSP_PACKET_MAX];
+		const char *reply = client_ask(&client, examples[i]);
+
+		if (reply)
+			strcpy(expected, reply);
+		step_on();
+		client.wire.in_count = client.wire.in_read = 0;
+		for (size_t at = 1; at < strlen(examples[i]) + 4; at++)
+			cut(examples[i], at, reply ? expected : NULL);
+	}
+}
+
+static void test_packets_with_wrong_checksums(void **state)
+{
+	(void)state;
+	client_ask(&client, "?");
+	for (unsigned i = 0; i < ARRAY_SIZE(examples); i++) {
+		for (unsigned off_by = 1; off_by < 256; off_by += 51) {
 			client.wire.out_count = 0;
-			fake_frontend_say(&client.wire, frame, cut);
+			client_say(&client, frame_of(examples[i], off_by));
 			client_poll(&client);
 			assert_false(debug_is_stopped(vcpu));
-			assert_int_equal(client.wire.out_count, 0);
-			fake_frontend_say(&client.wire, frame + cut, strlen(frame) - cut);
-			client_packet(&client, "c", 1);
-			client_poll(&client);
-			client_collect(&client);
-			assert_true(client.frames >= 1);
-			assert_string_equal(client.frame[0], expected);
-			assert_int_equal(client.acks, 2);
-			assert_int_equal(client.nacks, 0);
+			assert_int_equal(client.wire.out_count, 1);
+			assert_int_equal(client.wire.out[0], '-');
+			assert_true(client.server.attached);
 			client.wire.in_count = client.wire.in_read = 0;
 		}
 	}
@@ -1228,7 +1350,9 @@ int main(void)
 		T(test_noise_is_listened_to_for_a_moment),
 		T(test_watch_without_a_timer),
 		T(test_watch_is_seldom_due),
+		T(test_examples_are_complete),
 		T(test_packets_cut_at_each_byte_while_the_guest_runs),
+		T(test_packets_with_wrong_checksums),
 		T(test_interrupt_stops),
 		T(test_interrupt_within_a_reply),
 		T(test_ways_to_leave),
