@@ -532,6 +532,68 @@ CROFT_API enum croft_status croft_bulk_read(struct croft_vm *vm, void *buffer, s
 CROFT_API enum croft_status croft_bulk_write(struct croft_vm *vm, const void *data, size_t length,
 					     struct croft_error *error);
 
+/* --- dumps ------------------------------------------------------------------------------------------------------- */
+
+enum croft_dump_format {
+	CROFT_DUMP_ELF,	 /* a core: PRSTATUS, QEMU's CPU state, VMCOREINFO as the guest has it, a segment for each range
+			  */
+	CROFT_DUMP_LIME, /* LiME: a header before each range */
+	CROFT_DUMP_RAW	 /* each byte at its address; what is there is told by a file of the same name and ".json" */
+};
+
+enum croft_dump_phase {
+	CROFT_DUMP_HASHES,   /* what there is */
+	CROFT_DUMP_CONTENTS, /* what is not known yet comes */
+	CROFT_DUMP_WRITES    /* the file is written; the wire is not needed any more */
+};
+
+struct croft_dump_progress {
+	enum croft_dump_phase phase;
+	unsigned pass;			  /* from 1; more than one while the guest runs, or devices write */
+	uint64_t pages_done, pages_total; /* of this phase */
+	uint64_t bytes_received;	  /* on the channel for large contents, since the dump began */
+	uint64_t bytes_left;		  /* an estimate of what is still to come in this pass */
+};
+
+/* Returns false to give up: CROFT_ERROR_INTERRUPTED. */
+typedef bool croft_dump_progress_fn(void *data, const struct croft_dump_progress *progress);
+
+struct croft_dump {
+	enum croft_dump_format format;
+	const char *path; /* written under another name first: it is there when it is whole */
+	/*
+	 * A file that keeps pages for the next dump, and the one that is cut off: what it has does not travel again. It
+	 * is made if it is not there, readable by its owner alone, and there is a second one with ".map" behind its
+	 * name. NULL: none. Pages are told apart by a hash with the cache's own random key.
+	 */
+	const char *cache;
+	bool live;	 /* the guest runs meanwhile; it has to be stopped at the beginning, and runs at the end */
+	unsigned passes; /* live: how often changed pages are sent again, at most; 0: CROFT_DUMP_PASSES */
+	croft_dump_progress_fn *progress; /* NULL: nobody wants to know */
+	void *data;
+};
+
+#define CROFT_DUMP_PASSES 4u
+
+struct croft_dump_result {
+	uint64_t pages;	       /* of guest-physical memory */
+	uint64_t zero, absent; /* all zero; nothing can be read although the map says so: written as zeros */
+	uint64_t cached;       /* were known when the dump began */
+	uint64_t sent;	       /* contents that came */
+	uint64_t inconsistent; /* changed behind the others: they are not of one moment */
+	uint64_t bytes_sent, bytes_received; /* on the channel for large contents */
+	bool has_vmcoreinfo;		     /* the guest has one: CROFT_DUMP_ELF */
+};
+
+/*
+ * Writes the guest's memory to a file. The VM has to be stopped. *result may be NULL, and is filled in after errors,
+ * too. Errors: UNSUPPORTED (no frames, or the other end is no Undercroft that does this), SYSTEM (a file), BUSY (the
+ * cache is in use), INTERRUPTED, RUNNING, LOST, TIMEOUT, PROTOCOL, MEMORY. After all of them the cache is good to go on
+ * with.
+ */
+CROFT_API enum croft_status croft_dump(struct croft_vm *vm, const struct croft_dump *dump,
+				       struct croft_dump_result *result, struct croft_error *error);
+
 #ifdef __cplusplus
 }
 #endif

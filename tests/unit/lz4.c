@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* core/control/lz4.c: what it writes is read back by the lz4 project's own decoder. */
+/*
+ * core/control/lz4.c: what it writes is read back by the lz4 project's own decoder. client/libcroft/unlz4.c: reads what
+ * both encoders write, and nothing else.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,6 +12,7 @@
 #include <cmocka.h>
 #include <lz4.h>
 
+#include "client/libcroft/unlz4.h"
 #include "core/control/lz4.h"
 
 #define GUARD 0xa5u
@@ -30,6 +34,9 @@ static size_t round_trip(const uint8_t *in, size_t length, size_t room)
 	assert_true(used <= room);
 	if (used) {
 		assert_int_equal(LZ4_decompress_safe((char *)out, (char *)back, (int)used, (int)length), length);
+		assert_memory_equal(back, in, length);
+		memset(back, GUARD, length);
+		assert_true(unlz4(out, used, back, length));
 		assert_memory_equal(back, in, length);
 	}
 	free(copy);
@@ -136,6 +143,39 @@ static void test_ratio(void **state)
 	assert_in_range(ours, 1, theirs);
 }
 
+/* Blocks that are damaged, cut, or for another size: nothing beyond its ends is touched, and a size is never wrong. */
+static void test_damaged_blocks(void **state)
+{
+	uint8_t page[PAGE_SIZE], packed[2 * PAGE_SIZE];
+	uint32_t seed = 1;
+	unsigned refused = 0;
+
+	(void)state;
+	for (unsigned round = 0; round < 3000; round++) {
+		size_t length = 200 + random_next(&seed) % 3000, cut;
+		int used;
+		uint8_t *block, *out = malloc(length);
+
+		fill_random(page, length, seed, 3);
+		used = LZ4_compress_default((char *)page, (char *)packed, (int)length, sizeof(packed));
+		assert_true(unlz4(packed, (size_t)used, out, length));
+		assert_memory_equal(out, page, length);
+		assert_false(unlz4(packed, (size_t)used, page, length - 1));
+		assert_false(unlz4(packed, (size_t)used, page, length + 1));
+		cut = random_next(&seed) % 4 ? (size_t)used : random_next(&seed) % (size_t)used;
+		/* as long as it is, for the sanitizer */
+		block = malloc(cut ? cut : 1);
+		memcpy(block, packed, cut);
+		for (unsigned i = random_next(&seed) % 4; i && cut; i--)
+			block[random_next(&seed) % cut] = (uint8_t)random_next(&seed);
+		refused += !unlz4(block, cut, out, length);
+		free(block);
+		free(out);
+	}
+	assert_in_range(refused, 1000, 2999);
+	assert_false(unlz4(page, 0, page, 0));
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -145,6 +185,7 @@ int main(void)
 		cmocka_unit_test(test_all_lengths),
 		cmocka_unit_test(test_any_room),
 		cmocka_unit_test(test_ratio),
+		cmocka_unit_test(test_damaged_blocks),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

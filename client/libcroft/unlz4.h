@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Reads blocks of the LZ4 format. Source: "LZ4 Block Format Description", in the lz4 project's doc/lz4_Block_format.md.
+ */
+#ifndef LIBCROFT_UNLZ4_H
+#define LIBCROFT_UNLZ4_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Unpacks a block that has to fill out[] to its last byte. False: it does not, or it is none. */
+bool unlz4(const uint8_t *in, size_t length, uint8_t *out, size_t size);
+
+#endif
