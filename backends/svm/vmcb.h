@@ -124,7 +124,6 @@ _Static_assert(sizeof(struct vmcb) == 4096, "VMCB layout");
 #define VMCB_NESTED_ENABLE_NP 1ull
 
 /* Exit codes: APM vol. 2, "SVM Intercept Exit Codes" (appendix C) */
-#define VMEXIT_CR0_READ	  0x000
 #define VMEXIT_CR3_WRITE  0x013
 #define VMEXIT_CR4_WRITE  0x014
 #define VMEXIT_DR0_READ	  0x020
@@ -148,9 +147,6 @@ _Static_assert(sizeof(struct vmcb) == 4096, "VMCB layout");
 #define VMEXIT_VMRUN	  0x080
 #define VMEXIT_VMMCALL	  0x081
 #define VMEXIT_VMLOAD	  0x082
-#define VMEXIT_VMSAVE	  0x083
-#define VMEXIT_STGI	  0x084
-#define VMEXIT_CLGI	  0x085
 #define VMEXIT_SKINIT	  0x086
 #define VMEXIT_MWAIT	  0x08b
 #define VMEXIT_INVPCID	  0x0a2
@@ -159,7 +155,6 @@ _Static_assert(sizeof(struct vmcb) == 4096, "VMCB layout");
 #define VMEXIT_INVALID	  0xffffffffu /* the low half of -1 */
 
 /* EVENTINJ and EXITINTINFO: APM vol. 2, "Event Injection" (15.20) */
-#define VMCB_EVENT_VECTOR      0x000000ffull
 #define VMCB_EVENT_TYPE_SHIFT  8
 #define VMCB_EVENT_TYPE_INTR   0u
 #define VMCB_EVENT_TYPE_NMI    2u

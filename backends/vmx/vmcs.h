@@ -81,7 +81,6 @@
 #define VMCS_GUEST_CR3		  0x6802
 #define VMCS_GUEST_CR4		  0x6804
 #define VMCS_GUEST_ES_BASE	  0x6806 /* in the selectors' order; then GDTR and IDTR */
-#define VMCS_GUEST_CS_BASE	  0x6808
 #define VMCS_GUEST_GDTR_BASE	  0x6816
 #define VMCS_GUEST_IDTR_BASE	  0x6818
 #define VMCS_GUEST_DR7		  0x681a
@@ -208,9 +207,6 @@
 
 /* SDM vol. 3, "Basic VM-Exit Information" (27.2.1), tables 27-2, 27-3, 27-5 and 27-7 */
 #define VMX_CR_NUMBER	     0x0fu
-#define VMX_CR_ACCESS_SHIFT  4
-#define VMX_CR_ACCESS	     3u
-#define VMX_CR_MOV_TO	     0u
 #define VMX_CR_GPR_SHIFT     8
 #define VMX_CR_GPR	     15u
 #define VMX_IO_SIZE	     7u /* less one */
@@ -221,7 +217,6 @@
 #define VMX_TASK_SELECTOR    0xffffu
 #define VMX_TASK_FROM_SHIFT  30
 #define VMX_TASK_FROM	     3u
-#define VMX_EPT_READ	     0x001u
 #define VMX_EPT_WRITE	     0x002u
 #define VMX_EPT_EXEC	     0x004u
 #define VMX_EPT_ALLOWED	     0x038u /* what the translation allowed: 0 if there is none */

@@ -7,7 +7,6 @@
 
 #include <undercroft/types.h>
 
-#define MULTIBOOT_INFO_MEMORY	   0x0001u
 #define MULTIBOOT_INFO_BOOT_DEVICE 0x0002u
 #define MULTIBOOT_INFO_MODULES	   0x0008u
 #define MULTIBOOT_INFO_MMAP	   0x0040u

@@ -34,7 +34,6 @@ enum seg {
 #define SEG_ATTR_S	 0x010u
 #define SEG_ATTR_DPL	 0x060u
 #define SEG_ATTR_PRESENT 0x080u
-#define SEG_ATTR_AVL	 0x100u
 #define SEG_ATTR_L	 0x200u
 #define SEG_ATTR_DB	 0x400u
 #define SEG_ATTR_G	 0x800u

@@ -48,7 +48,6 @@
 #define CPUID_EXT_EDX_NX	 (1u << 20)
 #define CPUID_EXT_EDX_PAGE1GB	 (1u << 26)
 #define CPUID_EXT_EDX_RDTSCP	 (1u << 27)
-#define CPUID_EXT_EDX_LM	 (1u << 29)
 
 #define CPUID_SVM_EDX_NP	    (1u << 0)
 #define CPUID_SVM_EDX_NRIPS	    (1u << 3)

@@ -23,7 +23,6 @@
 #define CR4_MCE	    0x00000040u
 #define CR4_PGE	    0x00000080u
 #define CR4_OSFXSR  0x00000200u
-#define CR4_UMIP    0x00000800u
 #define CR4_LA57    0x00001000u
 #define CR4_VMXE    0x00002000u
 #define CR4_SMXE    0x00004000u
