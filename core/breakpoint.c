@@ -4,6 +4,7 @@
  */
 #include "core/breakpoint.h"
 
+#include <undercroft/debug.h>
 #include <x86/cr.h>
 #include <x86/dr.h>
 
@@ -33,6 +34,7 @@ void breakpoint_data(struct vcpu *vcpu, gva_t linear, unsigned size, bool write)
 {
 	uint64_t dr7 = dr_get(vcpu, REG_DR7);
 
+	debug_access_emulated(vcpu, linear, size, write);
 	if (dr7 & DR7_ENABLED)
 		match(vcpu, dr7, linear, size, 1u << DR7_RW_ACCESS | (write ? 1u << DR7_RW_WRITE : 0));
 }

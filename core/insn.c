@@ -205,3 +205,142 @@ int insn_decode(struct vcpu *vcpu, struct insn *out)
 	}
 	return 0;
 }
+
+/* What an address is made of; other registers are part of none. */
+static uint64_t register_value(const struct vcpu *vcpu, ZydisRegister reg, uint64_t next)
+{
+	if (reg >= ZYDIS_REGISTER_RAX && reg <= ZYDIS_REGISTER_R15)
+		return vcpu->gpr[reg - ZYDIS_REGISTER_RAX];
+	if (reg >= ZYDIS_REGISTER_EAX && reg <= ZYDIS_REGISTER_R15D)
+		return (uint32_t)vcpu->gpr[reg - ZYDIS_REGISTER_EAX];
+	if (reg >= ZYDIS_REGISTER_AX && reg <= ZYDIS_REGISTER_R15W)
+		return (uint16_t)vcpu->gpr[reg - ZYDIS_REGISTER_AX];
+	return reg == ZYDIS_REGISTER_RIP || reg == ZYDIS_REGISTER_EIP ? next : 0;
+}
+
+static enum seg segment_of(ZydisRegister reg)
+{
+	switch ((unsigned)reg) {
+	case ZYDIS_REGISTER_ES:
+		return SEG_ES;
+	case ZYDIS_REGISTER_CS:
+		return SEG_CS;
+	case ZYDIS_REGISTER_SS:
+		return SEG_SS;
+	case ZYDIS_REGISTER_FS:
+		return SEG_FS;
+	case ZYDIS_REGISTER_GS:
+		return SEG_GS;
+	default:
+		return SEG_DS;
+	}
+}
+
+static uint64_t width_mask(unsigned bits)
+{
+	return bits >= 64 ? ~0ull : (1ull << bits) - 1;
+}
+
+/* BT and its like with a register reach as far as it says. APM vol. 3, "BT" (3) */
+static uint64_t bit_offset(const struct vcpu *vcpu, const ZydisDecodedInstruction *instruction,
+			   const ZydisDecodedOperand *operands)
+{
+	unsigned bits = operands[0].size;
+	int64_t bit;
+
+	switch ((unsigned)instruction->mnemonic) {
+	case ZYDIS_MNEMONIC_BT:
+	case ZYDIS_MNEMONIC_BTS:
+	case ZYDIS_MNEMONIC_BTR:
+	case ZYDIS_MNEMONIC_BTC:
+		break;
+	default:
+		return 0;
+	}
+	if (operands[1].type != ZYDIS_OPERAND_TYPE_REGISTER)
+		return 0;
+	bit = (int64_t)(register_value(vcpu, operands[1].reg.value, 0) << (64 - bits)) >> (64 - bits);
+	return (uint64_t)((bit & ~(int64_t)(bits - 1)) / 8);
+}
+
+/* PUSH, CALL and the like name the stack as it was before. */
+static bool is_push(const ZydisDecodedOperand *operand)
+{
+	ZydisRegister base = operand->mem.base;
+
+	return operand->visibility == ZYDIS_OPERAND_VISIBILITY_HIDDEN &&
+	       (operand->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE) &&
+	       (base == ZYDIS_REGISTER_RSP || base == ZYDIS_REGISTER_ESP || base == ZYDIS_REGISTER_SP);
+}
+
+static unsigned address_bits(const ZydisDecodedInstruction *instruction, const ZydisDecodedOperand *operand)
+{
+	if (operand->mem.segment != ZYDIS_REGISTER_SS || operand->visibility != ZYDIS_OPERAND_VISIBILITY_HIDDEN)
+		return instruction->address_width;
+	return operand->mem.base >= ZYDIS_REGISTER_RAX ? 64 : operand->mem.base >= ZYDIS_REGISTER_EAX ? 32 : 16;
+}
+
+static bool is_touched(const ZydisDecodedInstruction *instruction, const ZydisDecodedOperand *operand)
+{
+	switch ((unsigned)instruction->meta.category) {
+	case ZYDIS_CATEGORY_NOP:
+	case ZYDIS_CATEGORY_WIDENOP:
+	case ZYDIS_CATEGORY_PREFETCH:
+		return false;
+	default:
+		break;
+	}
+	return operand->type == ZYDIS_OPERAND_TYPE_MEMORY && operand->mem.type == ZYDIS_MEMOP_TYPE_MEM &&
+	       instruction->mnemonic != ZYDIS_MNEMONIC_INVLPG;
+}
+
+static bool operand_access(struct vcpu *vcpu, const ZydisDecodedInstruction *instruction,
+			   const ZydisDecodedOperand *operands, const ZydisDecodedOperand *operand,
+			   struct insn_access *out)
+{
+	uint64_t mask = width_mask(address_bits(instruction, operand)), address = 0;
+	struct mem_fault fault;
+
+	out->size = operand->size / 8u;
+	/* SS and SP are named, too, which only a return to another privilege pops */
+	if (instruction->mnemonic == ZYDIS_MNEMONIC_IRET || instruction->mnemonic == ZYDIS_MNEMONIC_IRETD)
+		out->size = vcpu->backend->reg_get(vcpu, REG_EFER) & EFER_LMA ? out->size : out->size / 5 * 3;
+	out->access = operand->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE ? ACCESS_WRITE : ACCESS_READ;
+	if (operand->mem.disp.has_displacement)
+		address = (uint64_t)operand->mem.disp.value;
+	address += register_value(vcpu, operand->mem.base, vcpu->rip + instruction->length) +
+		   register_value(vcpu, operand->mem.index, 0) * operand->mem.scale;
+	if (operand == &operands[0])
+		address += bit_offset(vcpu, instruction, operands);
+	if (instruction->mnemonic == ZYDIS_MNEMONIC_XLAT)
+		address += (uint8_t)vcpu->gpr[GPR_RAX];
+	if (is_push(operand))
+		address -= out->size;
+	return out->size && mem_linear(vcpu, segment_of(operand->mem.segment), address & mask, out->size, out->access,
+				       &out->linear, &fault) == 0;
+}
+
+int insn_accesses(struct vcpu *vcpu, struct insn_access out[INSN_ACCESS_MAX])
+{
+	const ZydisInstructionAttributes rep = ZYDIS_ATTRIB_HAS_REP | ZYDIS_ATTRIB_HAS_REPE | ZYDIS_ATTRIB_HAS_REPNE;
+	ZydisDecodedInstruction instruction;
+	ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
+	uint8_t bytes[INSN_LENGTH_MAX];
+	struct mem_fault fault;
+	unsigned length;
+	int count = 0;
+	ZydisDecoder decoder;
+
+	if (insn_fetch(vcpu, bytes, &length, &fault))
+		return -EFAULT;
+	decoder_init(vcpu, &decoder);
+	if (!ZYAN_SUCCESS(ZydisDecoderDecodeFull(&decoder, bytes, length, &instruction, operands)))
+		return -EINVAL;
+	if (is_string(&instruction) && instruction.attributes & rep &&
+	    !(vcpu->gpr[GPR_RCX] & width_mask(instruction.address_width)))
+		return 0;
+	for (unsigned i = 0; i < instruction.operand_count && count < INSN_ACCESS_MAX; i++)
+		count += is_touched(&instruction, &operands[i]) &&
+			 operand_access(vcpu, &instruction, operands, &operands[i], &out[count]);
+	return count;
+}

@@ -186,15 +186,47 @@ static int extra_show(struct vcpu *vcpu, gpa_t page, enum step_show show, bool w
 			  write ? ACCESS_ALL : ACCESS_LOOK, 1);
 }
 
+static void region_show(struct vcpu *vcpu, const struct insn *insn, struct region *region)
+{
+	struct step_state *step = &vcpu->step;
+
+	step->region = region;
+	step->size = access_size(step, insn->memory_size);
+	scratch_fill(vcpu, insn);
+	step->shown = step->scratch;
+}
+
+/* What is shown as it is can be shown in the base as well: the overlay is for the region. */
+static enum verdict step_turn(struct vcpu *vcpu, struct region *region)
+{
+	struct step_state *step = &vcpu->step;
+	struct insn insn;
+
+	if (extra_show(vcpu, step->gpa & PAGE_MASK, STEP_THROUGH, step->write))
+		return VERDICT_FATAL;
+	if (insn_decode(vcpu, &insn))
+		insn = (struct insn){.flags = INSN_READS_MEMORY};
+	step->gpa = vcpu->detail.nested.gpa;
+	step->write = (vcpu->detail.nested.access & ACCESS_WRITE) != 0;
+	step->show = STEP_REGION;
+	region_show(vcpu, &insn, region);
+	step_view_refresh(vcpu);
+	return VERDICT_RESUME;
+}
+
 /*
- * The same instruction exited again: it writes what it had only read, or it touches one more trapped page. Regions
- * show all ones there.
+ * The same instruction exited again: it writes what it had only read, or it touches one more trapped page. A second
+ * region shows all ones there.
  */
-static enum verdict step_extend(struct vcpu *vcpu, enum step_show show)
+static enum verdict step_extend(struct vcpu *vcpu, enum step_show show, struct region *region)
 {
 	struct step_state *step = &vcpu->step;
 	gpa_t page = vcpu->detail.nested.gpa & PAGE_MASK;
 	bool write = (vcpu->detail.nested.access & ACCESS_WRITE) != 0;
+
+	if (show == STEP_REGION && step->show == STEP_THROUGH && page != (step->gpa & PAGE_MASK) && !step->delivery &&
+	    !vcpu->detail.nested.table_walk)
+		return step_turn(vcpu, region);
 
 	if (page != (step->gpa & PAGE_MASK)) {
 		if (extra_show(vcpu, page, show, write))
@@ -218,7 +250,7 @@ enum verdict step_begin(struct vcpu *vcpu, enum step_show show, struct region *r
 	struct insn insn = {0};
 
 	if (step->active)
-		return step_extend(vcpu, show);
+		return step_extend(vcpu, show, region);
 
 	step->gpa = vcpu->detail.nested.gpa;
 	step->write = (vcpu->detail.nested.access & ACCESS_WRITE) != 0;
@@ -236,9 +268,7 @@ enum verdict step_begin(struct vcpu *vcpu, enum step_show show, struct region *r
 		return VERDICT_RESUME;
 	switch (show) {
 	case STEP_REGION:
-		step->size = access_size(step, insn.memory_size);
-		scratch_fill(vcpu, &insn);
-		step->shown = step->scratch;
+		region_show(vcpu, &insn, region);
 		break;
 	case STEP_COPY:
 		scratch_copy(vcpu);
@@ -292,6 +322,7 @@ void step_end(struct vcpu *vcpu, bool completed)
 	vcpu->work &= ~WORK_VIEW;
 	if (!step->delivery)
 		single_end(vcpu, completed);
+	debug_access_done(vcpu, completed);
 	if (step->ones_written)
 		memset(page_at(vcpu, step->ones), 0xff, PAGE_SIZE);
 	if (completed && step->write && step->show == STEP_REGION)

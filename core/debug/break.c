@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include <undercroft/errno.h>
+#include <undercroft/log.h>
 #include <undercroft/vcpu.h>
 #include <x86/cr.h>
 
@@ -57,6 +58,8 @@ bool debug_break_here(struct vcpu *vcpu)
 
 void debug_break_withdraw(struct vcpu *vcpu, struct breakpoint *b)
 {
+	if (b->kind > BREAK_HARD)
+		debug_watch_withdraw(vcpu, b);
 	if (!b->planted)
 		return;
 	b->planted = false;
@@ -91,7 +94,7 @@ int debug_break_resolve(struct vcpu *vcpu, struct breakpoint *b)
 	if (b->slot)
 		return 0;
 	if (b->kind > BREAK_HARD)
-		return -ENOTSUP;
+		return debug_watch_resolve(vcpu, b);
 	mapped = break_lookup(vcpu, b, &gpa) == 0;
 	if (b->planted && mapped && b->gpa == gpa)
 		return 0;
@@ -127,14 +130,15 @@ static int intercept_want(struct vcpu *vcpu, bool *armed, bool wanted, enum inte
 static int intercepts_update(struct vcpu *vcpu)
 {
 	struct debug *debug = vcpu->debug;
-	bool follows = false, waits = false;
+	bool follows = false, waits = false, int3 = false;
 	int ret;
 
 	for (const struct breakpoint *b = debug->breaks; b < debug->breaks + DEBUG_BREAK_MAX; b++) {
 		follows |= b->used && !b->slot;
-		waits |= b->used && !b->slot && !b->planted;
+		waits |= b->used && !b->slot && !b->planted && !b->watched;
+		int3 |= b->used && !b->slot && b->kind <= BREAK_HARD;
 	}
-	ret = intercept_want(vcpu, &debug->int3, follows, INTERCEPT_EXCEPTION, VECTOR_BP);
+	ret = intercept_want(vcpu, &debug->int3, int3, INTERCEPT_EXCEPTION, VECTOR_BP);
 	if (!ret && debug->lets_pass)
 		debug->follows = follows;
 	else if (!ret)
@@ -149,8 +153,13 @@ void debug_breaks_resolve(struct vcpu *vcpu)
 	struct debug *debug = vcpu->debug;
 
 	for (struct breakpoint *b = debug->breaks; b < debug->breaks + DEBUG_BREAK_MAX; b++) {
-		if (b->used)
-			(void)debug_break_resolve(vcpu, b);
+		int ret = b->used ? debug_break_resolve(vcpu, b) : 0;
+
+		if (ret && !b->lost)
+			log_printf(vcpu->vm->log,
+				   "undercroft: debug: the breakpoint at %llx has no place now: error %d\n",
+				   (unsigned long long)b->address, ret);
+		b->lost = ret != 0;
 	}
 	(void)intercepts_update(vcpu);
 }

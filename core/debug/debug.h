@@ -38,6 +38,8 @@ struct breakpoint {
 	uint8_t kind; /* enum break_kind */
 	bool bound;
 	bool planted; /* at gpa */
+	bool watched; /* all of it is, by pieces */
+	bool lost;    /* had a place, and was told to have none */
 	uint8_t slot; /* DR6.B0 to B3: of its debug register; 0: it has none */
 	uint64_t cr3;
 	gva_t address;
@@ -45,9 +47,28 @@ struct breakpoint {
 	gpa_t gpa;
 	/* In code_bytes. */
 	unsigned code_at, code_size, condition_count, command_count;
+	uint64_t content; /* of what is watched, before the access under way: a hash */
 	/* The instruction there, as it was when it was stepped over last; length 0: never. */
 	struct insn insn;
 	uint64_t insn_mode;
+};
+
+/* The part of a watch that lies in one page. */
+struct watch_piece {
+	uint16_t length; /* 0: not in use */
+	uint16_t index;	 /* of the page, from the one with the first byte */
+	uint8_t owner;	 /* in breaks */
+	gpa_t gpa;
+};
+
+#define WATCH_PIECE_MAX 64
+
+/* What an instruction, or the delivery of an event, does to what is watched. */
+struct watch_access {
+	bool active;
+	bool delivery, error, v8086; /* of an event: the frame that it pushes */
+	uint8_t cpl;
+	uint64_t hits; /* one bit for each of breaks */
 };
 
 /* Of all expressions together, in bytes. */
@@ -74,6 +95,9 @@ struct debug {
 	unsigned code_used;
 	struct planted_page pages[DEBUG_PAGE_MAX];
 	unsigned pages_used;
+	struct watch_piece pieces[WATCH_PIECE_MAX];
+	unsigned pieces_used;
+	struct watch_access access;
 	struct nested_view code; /* without BACKEND_CAP_EXEC_ONLY: one planted page can be executed, nothing else */
 	bool in_code;		 /* that was activated last by us */
 };
@@ -137,6 +161,21 @@ void debug_registers_update(struct vcpu *vcpu);
 /* The instruction at RIP is to run whatever instruction breakpoint of ours is there. */
 void debug_registers_pass(struct vcpu *vcpu);
 
+/*
+ * watch.c: memory that is watched by the rights to its page, and what instructions do to it.
+ */
+
+/* Places, and moves, the pieces of a watch. Returns 0, also if some wait, or -EACCES, -ENOSPC, -ENOMEM. */
+int debug_watch_resolve(struct vcpu *vcpu, struct breakpoint *b);
+
+void debug_watch_withdraw(struct vcpu *vcpu, struct breakpoint *b);
+
+/* Which ACCESS_x of data have to exit in a page. */
+uint8_t debug_watch_trapped(const struct debug *debug, gpa_t page);
+
+/* The instruction at RIP, or the delivery under way, exited at a watched page, or is about to be shown one. */
+void debug_watch_begin(struct vcpu *vcpu, bool exited);
+
 /* condition.c: expressions. */
 
 /* Replaces a breakpoint's expressions. Returns 0 or -E2BIG, with the old ones in place. */
@@ -154,6 +193,12 @@ int debug_plant(struct vcpu *vcpu, gpa_t gpa);
 
 /* Takes one out; the breakpoint is not planted any more. */
 void debug_unplant(struct vcpu *vcpu, gpa_t gpa);
+
+/* Gives a page the rights that what is planted and watched in it leaves. Returns 0 or -ENOMEM. */
+int debug_page_map(struct vcpu *vcpu, gpa_t page);
+
+/* Is all of a page memory that the guest has where it lies? Where, or NULL. */
+const void *debug_page_original(struct vcpu *vcpu, gpa_t page);
 
 /* The page with something planted, or NULL. */
 struct planted_page *debug_planted_page(struct vcpu *vcpu, gpa_t page);

@@ -51,17 +51,38 @@ static void copy_refresh(struct vcpu *vcpu, const struct planted_page *p)
 	}
 }
 
-static int base_map(struct vcpu *vcpu, gpa_t page, paddr_t address, uint8_t access)
+/* No entry can be written and not read. */
+static uint8_t page_rights(struct vcpu *vcpu, const struct planted_page *p, uint8_t trapped)
 {
+	uint8_t rights = p ? ACCESS_DATA : ACCESS_ALL;
+
+	if (trapped & ACCESS_READ)
+		return vcpu->vm->caps & BACKEND_CAP_EXEC_ONLY ? rights & ACCESS_EXEC : 0;
+	return rights & (uint8_t)~trapped;
+}
+
+int debug_page_map(struct vcpu *vcpu, gpa_t page)
+{
+	const struct planted_page *p = debug_planted_page(vcpu, page);
+	struct vm *vm = vcpu->vm;
+	uint8_t rights = page_rights(vcpu, p, debug_watch_trapped(vcpu->debug, page));
+	int ret;
+
 	vcpu->work |= WORK_VIEW;
-	return nested_map(vcpu->vm, &vcpu->vm->base, page, PAGE_SIZE, address, access, 1);
+	if (p && p->open)
+		return nested_map(vm, &vm->base, page, PAGE_SIZE, p->copy, ACCESS_EXEC, 1);
+	ret = rights ? nested_map(vm, &vm->base, page, PAGE_SIZE, page, rights, 1)
+		     : nested_unmap(vm, &vm->base, page, PAGE_SIZE);
+	if (rights == ACCESS_ALL)
+		nested_merge(vm, &vm->base, ALIGN_DOWN(page, GIB(1)), GIB(1), 3);
+	return ret;
 }
 
 /* Back to what can be read and written. The tables are there, so this takes no memory. */
 static void page_close(struct vcpu *vcpu, struct planted_page *p)
 {
 	p->open = false;
-	(void)base_map(vcpu, p->page, p->page, ACCESS_DATA);
+	(void)debug_page_map(vcpu, p->page);
 }
 
 static void code_leave(struct vcpu *vcpu)
@@ -78,7 +99,7 @@ static int page_open(struct vcpu *vcpu, struct planted_page *p)
 	copy_refresh(vcpu, p);
 	if (vcpu->vm->caps & BACKEND_CAP_EXEC_ONLY) {
 		p->open = true;
-		return base_map(vcpu, p->page, p->copy, ACCESS_EXEC);
+		return debug_page_map(vcpu, p->page);
 	}
 	ret = nested_overlay(vcpu->vm, &debug->code, &vcpu->vm->base, p->page, p->copy, ACCESS_READ | ACCESS_EXEC,
 			     OVERLAY_EXEC_PAGE);
@@ -134,18 +155,35 @@ const struct nested_view *debug_view(const struct vcpu *vcpu)
 	return &vcpu->vm->base;
 }
 
+/* Is the access that exited one that a watch has made exit? */
+static bool is_watched(struct vcpu *vcpu, gpa_t page)
+{
+	uint8_t trapped = debug_watch_trapped(vcpu->debug, page), access = vcpu->detail.nested.access;
+
+	if (access & ACCESS_EXEC)
+		return trapped & ACCESS_READ && !(vcpu->vm->caps & BACKEND_CAP_EXEC_ONLY);
+	return trapped & access;
+}
+
 bool debug_nested(struct vcpu *vcpu, enum verdict *verdict)
 {
 	struct debug *debug = vcpu->debug;
 	gpa_t page = vcpu->detail.nested.gpa & PAGE_MASK, begin;
 	struct planted_page *p = debug_planted_page(vcpu, page);
 	bool stepping = vcpu->step.active || vcpu->single.active, is_fetch = vcpu->detail.nested.access & ACCESS_EXEC,
-	     may_cross;
+	     may_cross, watched = is_watched(vcpu, page);
 
-	if (!p && (!debug->in_code || vcpu->step.active || !is_fetch))
+	if (!p && !watched && (!debug->in_code || vcpu->step.active || !is_fetch))
 		return false;
 	*verdict = VERDICT_RESUME;
-	if (is_fetch && !stepping) {
+	if (watched && is_fetch && p && !stepping && debug_break_hit(vcpu)) {
+		/* INT3s cannot be shown there */
+	} else if (watched) {
+		debug_watch_begin(vcpu, true);
+		*verdict = step_begin(vcpu, STEP_THROUGH, NULL);
+		/* INT n has become an event instead */
+		debug->access.active = vcpu->step.active;
+	} else if (is_fetch && !stepping) {
 		*verdict = fetch(vcpu, p, page);
 	} else if (!p) {
 		code_leave(vcpu);
@@ -169,12 +207,15 @@ void debug_page_written(struct vcpu *vcpu, gpa_t page)
 		code_leave(vcpu);
 }
 
-/* All of it is memory, and the guest has it where it lies. */
-static const void *page_original(struct vm *vm, gpa_t page)
+const void *debug_page_original(struct vcpu *vcpu, gpa_t page)
 {
+	struct vm *vm = vcpu->vm;
 	struct nested_entry entry;
 	unsigned level;
 
+	/* that has been asked */
+	if (debug_planted_page(vcpu, page) || debug_watch_trapped(vcpu->debug, page))
+		return mem_gpa_readable(vm, page, PAGE_SIZE);
 	if (vm_hides(vm, page, PAGE_SIZE) || region_list_overlap(&vm->regions, REGION_MMIO, page, PAGE_SIZE))
 		return NULL;
 	if (nested_lookup(vm, &vm->base, page, &entry, &level) ||
@@ -186,7 +227,7 @@ static const void *page_original(struct vm *vm, gpa_t page)
 static int page_add(struct vcpu *vcpu, gpa_t page)
 {
 	struct debug *debug = vcpu->debug;
-	const void *original = page_original(vcpu->vm, page);
+	const void *original = debug_page_original(vcpu, page);
 	struct planted_page *p = debug->pages;
 	int ret;
 
@@ -199,24 +240,22 @@ static int page_add(struct vcpu *vcpu, gpa_t page)
 	*p = (struct planted_page){.page = page, .original = original, .copy = page_pool_alloc(vcpu->vm)};
 	if (!p->copy)
 		return -ENOMEM;
-	ret = base_map(vcpu, page, page, ACCESS_DATA);
-	if (ret) {
-		page_pool_free(vcpu->vm, p->copy);
-		return ret;
-	}
 	p->count = 1;
 	debug->pages_used++;
-	return 0;
+	ret = debug_page_map(vcpu, page);
+	if (ret) {
+		p->count = 0;
+		debug->pages_used--;
+		page_pool_free(vcpu->vm, p->copy);
+	}
+	return ret;
 }
 
 static void page_remove(struct vcpu *vcpu, struct planted_page *p)
 {
-	struct vm *vm = vcpu->vm;
-
 	vcpu->debug->pages_used--;
-	(void)base_map(vcpu, p->page, p->page, ACCESS_ALL);
-	nested_merge(vm, &vm->base, ALIGN_DOWN(p->page, GIB(1)), GIB(1), 3);
-	page_pool_free(vm, p->copy);
+	(void)debug_page_map(vcpu, p->page);
+	page_pool_free(vcpu->vm, p->copy);
 	code_leave(vcpu);
 }
 
@@ -261,8 +300,11 @@ int debug_plant_step_over(struct vcpu *vcpu)
 		return 0;
 	b = debug_break_at(vcpu, debug_pc(vcpu));
 	if (b)
-		return step_through(vcpu, b->gpa & PAGE_MASK);
-	if (!code_page(vcpu, &page, &may_cross) || !debug_planted_page(vcpu, page))
+		page = b->gpa & PAGE_MASK;
+	else if (!code_page(vcpu, &page, &may_cross) || !debug_planted_page(vcpu, page))
 		return 0;
+	/* it may read its own page */
+	if (debug_watch_trapped(vcpu->debug, page))
+		debug_watch_begin(vcpu, false);
 	return step_through(vcpu, page);
 }

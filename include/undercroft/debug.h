@@ -118,8 +118,8 @@ struct break_request {
 /*
  * Arms a breakpoint; one whose page is not mapped waits until it is. The same once more (kind, address, length,
  * binding) replaces conditions and commands. Returns 0, -EINVAL (length, address), -ENOSPC (table full), -E2BIG
- * (expressions), -ENOMEM, -EACCES (hidden or device memory) or -ENOTSUP (a watch
- * for which there is no debug register).
+ * (expressions), -ENOMEM, or -EACCES (hidden or device memory, which can be watched
+ * by debug registers alone).
  */
 int debug_break_add(struct vcpu *vcpu, const struct break_request *request);
 
@@ -181,6 +181,12 @@ void debug_page_written(struct vcpu *vcpu, gpa_t page);
  * guest's DR6 and DR7 then show; if a step is under way, those are left to its end.
  */
 bool debug_exception_settle(struct vcpu *vcpu);
+
+/* A step of an access is over: what it did to watched memory. completed as for step_end(). */
+void debug_access_done(struct vcpu *vcpu, bool completed);
+
+/* The guest's instruction accessed memory that we accessed for it. */
+void debug_access_emulated(struct vcpu *vcpu, gva_t linear, unsigned size, bool write);
 
 /* INT3 exited. Returns false if it is the guest's own. */
 bool debug_break_hit(struct vcpu *vcpu);

@@ -45,6 +45,23 @@ bool insn_is_prefix(uint8_t byte, bool long64);
 /* Decodes the instruction at CS:RIP. Returns 0, -EFAULT if it cannot be fetched, or -EINVAL if it is none. */
 int insn_decode(struct vcpu *vcpu, struct insn *out);
 
+/* Memory that an instruction accesses. */
+struct insn_access {
+	gva_t linear;
+	uint32_t size;	/* bytes */
+	uint8_t access; /* ACCESS_READ or ACCESS_WRITE: what does both writes */
+};
+
+#define INSN_ACCESS_MAX 4
+
+/*
+ * What the operands of the instruction at CS:RIP will access, of a repeated string instruction its next element. Writes
+ * at most INSN_ACCESS_MAX entries and returns how many, or an error as insn_decode() does. Not among them is what only
+ * the CPU knows: descriptors, page tables, other stacks, the elements of gathers. Stores under a mask are taken for
+ * whole ones.
+ */
+int insn_accesses(struct vcpu *vcpu, struct insn_access out[INSN_ACCESS_MAX]);
+
 /* Physical addresses in CR3 and page table entries. APM vol. 2, "Long-Mode Page Translation" (5.3) */
 #define INSN_QUICK_FRAME 0x000ffffffffff000ull
 #define INSN_QUICK_LARGE 0x80u /* PS */

@@ -511,12 +511,107 @@ static void test_quick(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
+struct access_case {
+	enum code code;
+	const char *bytes;
+	unsigned length;
+	int count;
+	struct insn_access access[2];
+};
+
+#define R ACCESS_READ
+#define W ACCESS_WRITE
+
+/* clang-format off */
+#define CASE(code, bytes, count, ...) {code, bytes, sizeof(bytes) - 1, count, {__VA_ARGS__}}
+static const struct access_case access_cases[] = {
+	/* RAX = 1000h, RCX = 2, RDX = 3000h, RBX = 4000h, RSP = 5000h, RBP = 6000h, RSI = 7000h, RDI = 8000h */
+	CASE(LONG64, "\x8b\x00", 1, {0x1000, 4, R}), /* mov eax, [rax] */
+	CASE(LONG64, "\x89\x44\x8b\x10", 1, {0x4018, 4, W}), /* mov [rbx + rcx * 4 + 10h], eax */
+	CASE(LONG64, "\xff\x00", 1, {0x1000, 4, W}), /* inc dword [rax] */
+	CASE(LONG64, "\x8b\x05\x10\x00\x00\x00", 1, {CODE + 0x16, 4, R}), /* mov eax, [rip + 10h] */
+	CASE(LONG64, "\x67\x8b\x80\x00\x00\x00\xf0", 1, {0xf0001000, 4, R}), /* [eax - 10000000h] */
+	CASE(LONG64, "\x65\x8b\x00", 1, {0x9001000, 4, R}), /* gs:[rax] */
+	CASE(LONG64, "\x48\xa1\x10\x20\x00\x00\x01\x00\x00\x00", 1, {0x100002010, 8, R}),
+	CASE(LONG64, "\x8d\x00", 0), /* lea */
+	CASE(LONG64, "\x0f\x1f\x00", 0), /* nop */
+	CASE(LONG64, "\x0f\x18\x08", 0), /* prefetch */
+	CASE(LONG64, "\x0f\x01\x38", 0), /* invlpg */
+	CASE(LONG64, "\x50", 1, {0x4ff8, 8, W}), /* push */
+	CASE(LONG64, "\x66\x50", 1, {0x4ffe, 2, W}),
+	CASE(LONG64, "\xff\x30", 2, {0x1000, 8, R}, {0x4ff8, 8, W}), /* push [rax] */
+	CASE(LONG64, "\x58", 1, {0x5000, 8, R}), /* pop */
+	CASE(LONG64, "\xe8\x00\x00\x00\x00", 1, {0x4ff8, 8, W}), /* call */
+	CASE(LONG64, "\xff\x10", 2, {0x1000, 8, R}, {0x4ff8, 8, W}), /* call [rax] */
+	CASE(LONG64, "\xc3", 1, {0x5000, 8, R}), /* ret */
+	CASE(LONG64, "\x48\xcf", 1, {0x5000, 40, R}), /* iretq */
+	CASE(LONG64, "\xc9", 1, {0x6000, 8, R}), /* leave */
+	CASE(LONG64, "\xa4", 2, {0x8000, 1, W}, {0x7000, 1, R}), /* movsb */
+	CASE(LONG64, "\xf3\x48\xab", 1, {0x8000, 8, W}), /* rep stosq */
+	CASE(LONG64, "\xf0\x0f\xb1\x10", 1, {0x1000, 4, W}), /* lock cmpxchg */
+	CASE(LONG64, "\x48\x0f\xab\x10", 1, {0x1600, 8, W}), /* bts [rax], rdx */
+	CASE(LONG64, "\x0f\xba\x28\x05", 1, {0x1000, 4, W}), /* bts [rax], 5 */
+	CASE(LONG64, "\x0f\xae\x00", 1, {0x1000, 512, W}), /* fxsave */
+	CASE(LONG64, "\x0f\x01\x00", 1, {0x1000, 10, W}), /* sgdt */
+	CASE(LONG64, "\x66\x0f\xe7\x00", 1, {0x1000, 16, W}), /* movntdq */
+	CASE(LONG64, "\x62\xf1\x7c\x48\x28\x00", -EINVAL), /* vmovaps zmm0, [rax]: not known */
+	CASE(PROT32, "\x60", 1, {0x4fe0, 32, W}), /* pusha */
+	CASE(PROT32, "\x9a\x00\x00\x00\x00\x08\x00", 1, {0x4ff8, 8, W}), /* call far */
+	CASE(PROT32, "\xcf", 1, {0x5000, 12, R}), /* iretd */
+	CASE(REAL16, "\xcf", 1, {0x25000, 6, R}),
+	CASE(PROT32, "\xcb", 1, {0x5000, 8, R}), /* retf */
+	CASE(PROT32, "\xd7", 1, {0x4000, 1, R}), /* xlat */
+	CASE(PROT32, "\xa1\x10\x20\x00\x00", 1, {0x2010, 4, R}),
+	CASE(PROT32, "\x67\x8b\x00", 1, {0xb000, 4, R}), /* [bx + si] */
+	CASE(REAL16, "\x8b\x46\x02", 1, {0x26002, 2, R}), /* mov ax, [bp + 2] */
+	CASE(REAL16, "\x50", 1, {0x24ffe, 2, W}),
+	CASE(REAL16, "\x26\x88\x07", 1, {0x4000, 1, W}),
+};
+/* clang-format on */
+
+static void test_accesses(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < ARRAY_SIZE(access_cases); i++) {
+		const struct access_case *c = &access_cases[i];
+		struct insn_access out[INSN_ACCESS_MAX];
+
+		enter(c->code);
+		for (unsigned n = 0; n < 8; n++)
+			vcpu->gpr[n] = n == GPR_RCX ? 2 : (n + 1) * 0x1000;
+		fake.vcpu.seg[SEG_GS].base = 0x9000000;
+		fake.vcpu.seg[SEG_SS].base = c->code == REAL16 ? 0x20000 : 0;
+		for (enum seg seg = SEG_ES; seg <= SEG_GS; seg++) {
+			if (seg != SEG_CS)
+				fake.vcpu.seg[seg].limit = c->code == REAL16 ? 0xffff : 0xffffffff;
+		}
+		place(vcpu->rip, c->bytes, c->length);
+		assert_int_equal(insn_accesses(vcpu, out), c->count);
+		for (int n = 0; n < c->count; n++) {
+			assert_true(out[n].linear == c->access[n].linear);
+			assert_int_equal(out[n].size, c->access[n].size);
+			assert_int_equal(out[n].access, c->access[n].access);
+		}
+	}
+	/* nothing is left to be done */
+	enter(LONG64);
+	vcpu->gpr[GPR_RCX] = 0;
+	place(CODE, "\xf3\xa4", 2);
+	assert_int_equal(insn_accesses(vcpu, (struct insn_access[INSN_ACCESS_MAX]){{0}}), 0);
+	/* beyond the limit: #GP */
+	enter(PROT32);
+	fake.vcpu.seg[SEG_DS].limit = 0xfff;
+	vcpu->gpr[GPR_RAX] = 0x1000;
+	place(CODE, "\x8b\x00", 2);
+	assert_int_equal(insn_accesses(vcpu, (struct insn_access[INSN_ACCESS_MAX]){{0}}), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_common_lengths),     TEST(test_decoded_lengths), TEST(test_fetch_ends_with_the_segment),
 		TEST(test_fetch_across_pages), TEST(test_decode),	   TEST(test_decode_flags_without_operands),
-		TEST(test_decode_refuses),     TEST(test_quick),
+		TEST(test_decode_refuses),     TEST(test_quick),	   TEST(test_accesses),
 	};
 
 	return cmocka_run_group_tests_name("insn", tests, NULL, NULL);

@@ -7,7 +7,7 @@
 
 #define DR7_NONE   0x400u
 #define DR7_WRITE4 0xdu
-#define VECTOR_DB  1
+#define VECTOR_UD  6
 
 extern const uint8_t debugged_code[], debugged_code_end[], debugged16[], debugged16_end[];
 
@@ -73,9 +73,34 @@ static void own_registers(unsigned count)
 	dr7_set(DR7_NONE);
 }
 
+void debugged_interrupt(void);
+void debugged_exception(void);
+
+/* What is watched, topic by topic: before each the debugger comes in. */
+static void watched(void)
+{
+	static const uint16_t topics[] = {DEBUGGED_NEXT,  DEBUGGED_CROSS, DEBUGGED_REP,	 DEBUGGED_RMW, DEBUGGED_STACK,
+					  DEBUGGED_FRAME, DEBUGGED_FAULT, DEBUGGED_MOVE, DEBUGGED_WALK};
+	uint32_t *table = (uint32_t *)DEBUGGED_TABLE;
+
+	idt_set(idt, DEBUGGED_VECTOR, debugged_interrupt);
+	idt_set(idt, VECTOR_UD, debugged_exception);
+	/* present, writable, 4 MiB */
+	for (uint32_t i = 0; i < 1024; i++)
+		table[i] = i << 22 | 0x83;
+	for (unsigned i = 0; i < sizeof(topics) / sizeof(topics[0]); i++) {
+		(void)call(DEBUGGED_BREAK);
+		(void)call(topics[i]);
+	}
+	check(*(uint32_t *)(DEBUGGED_DATA + DEBUGGED_TO) == 0x600d, "what was moved");
+	check_equal(table[DEBUGGED_FAR >> 22], DEBUGGED_FAR | 0xe3, "accessed and dirty");
+	check_equal(*(uint32_t *)DEBUGGED_FAR, 1, "what was written");
+}
+
 void guest_main(void)
 {
 	memset((void *)DEBUGGED_DATA, 0, 2 * 0x1000);
+	*(uint32_t *)(DEBUGGED_DATA + DEBUGGED_FROM) = 0x600d;
 	memcpy((void *)DEBUGGED_CODE, debugged_code, (size_t)(debugged_code_end - debugged_code));
 	print("ticks: %u between two RDTSC\n", call(DEBUGGED_HITS));
 	(void)call(DEBUGGED_BREAK);
@@ -85,5 +110,6 @@ void guest_main(void)
 	own_registers(2);
 	own_registers(4);
 	check_equal(real_call(debugged16, debugged16_end, 0), TRAP_NONE, "real mode");
+	watched();
 	(void)call(DEBUGGED_BREAK);
 }

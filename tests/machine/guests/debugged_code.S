@@ -48,7 +48,89 @@ debugged_code:
 	at DEBUGGED_LOAD
 	movl WORD, %eax
 	ret
+
+	at DEBUGGED_NEXT
+	movl $1, WORD + 4
+	movb $2, WORD - 1
+	movl WORD + 4, %eax
+	ret
+
+	at DEBUGGED_CROSS
+	movl $0x11223344, DEBUGGED_DATA + DEBUGGED_ACROSS - 3
+	ret
+
+	at DEBUGGED_REP
+	pushl %edi
+	movl $DEBUGGED_DATA + DEBUGGED_STRING, %edi
+	movl $16, %ecx
+	movb $0x5a, %al
+	rep stosb
+	popl %edi
+	ret
+
+	at DEBUGGED_RMW
+	incl DEBUGGED_DATA + DEBUGGED_OTHER
+	movl DEBUGGED_DATA + DEBUGGED_OTHER, %eax
+	ret
+
+	/* ECX is for whoever calls */
+	at DEBUGGED_STACK
+	movl %esp, %ecx
+	movl $DEBUGGED_DATA + DEBUGGED_SP, %esp
+	pushl $7
+	call 1f
+1:	movl %ecx, %esp
+	ret
+
+	at DEBUGGED_FRAME
+	movl %esp, %ecx
+	movl $DEBUGGED_DATA + DEBUGGED_SP, %esp
+	int $DEBUGGED_VECTOR
+	movl %ecx, %esp
+	ret
+
+	/* the same, by an exception: EDX is where it goes on */
+	at DEBUGGED_FAULT
+	movl %esp, %ecx
+	movl $DEBUGGED_DATA + DEBUGGED_SP, %esp
+	ud2
+	movl %ecx, %esp
+	ret
+
+	at DEBUGGED_MOVE
+	pushl %esi
+	pushl %edi
+	movl $DEBUGGED_DATA + DEBUGGED_FROM, %esi
+	movl $DEBUGGED_DATA + DEBUGGED_TO, %edi
+	movsl
+	popl %edi
+	popl %esi
+	ret
+
+	at DEBUGGED_WALK
+	movl %cr4, %eax
+	orl $0x10, %eax
+	movl %eax, %cr4
+	movl $DEBUGGED_TABLE, %eax
+	movl %eax, %cr3
+	movl %cr0, %eax
+	orl $0x80000000, %eax
+	movl %eax, %cr0
+	movl DEBUGGED_FAR, %edx
+	movl $1, DEBUGGED_FAR
+	andl $0x7fffffff, %eax
+	movl %eax, %cr0
+	ret
+
+	at DEBUGGED_END
 debugged_code_end:
+
+	.globl debugged_interrupt, debugged_exception
+debugged_interrupt:
+	iret
+debugged_exception:
+	addl $2, (%esp)
+	iret
 
 	.code16
 	.globl debugged16, debugged16_end
