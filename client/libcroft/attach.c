@@ -275,6 +275,7 @@ static void free_vm(struct croft_vm *vm)
 	cpu_free(vm);
 	packet_free(&vm->answer);
 	free(vm->question);
+	free(vm->kept);
 	free(vm->fact);
 	free(vm->target);
 	free(vm);

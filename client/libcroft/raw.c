@@ -70,14 +70,15 @@ enum croft_status croft_packet_receive(struct croft_vm *vm, int timeout_ms, char
 	*reply = NULL;
 	if (!status && !vm->running)
 		status = error_set(error, CROFT_ERROR_ARGUMENT, "the VM is stopped: no stop is to come");
-	if (!status && !vm->stop_is_kept)
+	if (!status && vm->kept)
+		run_restore_kept(vm);
+	else if (!status)
 		status = session_stop(vm, until_us, error);
 	if (!status)
 		status = hand_over(vm, reply, reply_length, error);
-	if (!status && !vm->stop_is_kept)
-		status = run_take_stop(vm, error);
+	/* a stop that makes no sense to us may do so to whoever it is passed on to */
 	if (!status)
-		vm->running = vm->stop_is_kept = false;
+		(void)run_take_stop(vm, NULL);
 	return status;
 }
 

@@ -296,11 +296,36 @@ enum croft_status croft_vm_step_range(struct croft_vm *vm, uint64_t start, uint6
 
 /* --- stopping --- */
 
+/* The answer is a stop reply: for later, as whoever asks for it may want it as it is. */
+static enum croft_status keep(struct croft_vm *vm, struct croft_error *error)
+{
+	vm->kept = malloc(vm->answer.length + 1);
+	if (!vm->kept)
+		return error_memory(error);
+	memcpy(vm->kept, vm->answer.content, vm->answer.length + 1);
+	vm->kept_length = vm->answer.length;
+	vm->stop_is_kept = true;
+	return CROFT_OK;
+}
+
+void run_restore_kept(struct croft_vm *vm)
+{
+	/* nothing was asked meanwhile: it came into this room */
+	memcpy(vm->answer.content, vm->kept, vm->kept_length + 1);
+	vm->answer.length = vm->kept_length;
+	free(vm->kept);
+	vm->kept = NULL;
+}
+
 /* The next stop, whoever wants it. */
 static enum croft_status next_stop(struct croft_vm *vm, uint64_t until_us, struct croft_error *error)
 {
 	enum croft_status status;
 
+	if (vm->kept) {
+		run_restore_kept(vm);
+		return run_take_stop(vm, error);
+	}
 	if (vm->stop_is_kept) {
 		vm->stop_is_kept = false;
 		vm->running = false;
@@ -407,11 +432,8 @@ enum croft_status croft_vm_pump(struct croft_vm *vm, unsigned timeout_ms, struct
 
 	if (vm->running && !vm->stop_is_kept) {
 		status = session_stop(vm, until_us, error);
-		if (!status) {
-			status = run_take_stop(vm, error);
-			vm->stop_is_kept = true;
-			vm->running = true;
-		}
+		if (!status)
+			status = keep(vm, error);
 	} else {
 		uint8_t byte;
 

@@ -77,9 +77,11 @@ struct croft_vm {
 	/* running: run.c */
 	bool running;
 	bool has_vcont, has_step_range;
-	bool stop_is_kept; /* a stop reply came that nobody has looked at yet */
-	unsigned nested;   /* callbacks that we are in */
-	char go[80];	   /* what let it go, to be said again */
+	bool stop_is_kept; /* it has stopped, and nobody has been told yet */
+	char *kept;	   /* the stop reply, if it was not looked at yet, either; NULL: it was */
+	size_t kept_length;
+	unsigned nested; /* callbacks that we are in */
+	char go[80];	 /* what let it go, to be said again */
 	struct croft_stop stop;
 
 	/* registers: cpu.c, registers.c */
@@ -184,6 +186,9 @@ void cpu_expedite(struct croft_cpu *cpu, unsigned number, const char *digits, si
 enum croft_status cpu_flush_all(struct croft_vm *vm, struct croft_error *error);
 
 /* --- run.c -------------------------------------------------------------------------------------------------------- */
+
+/* Has the stop reply that is kept be the answer again. */
+void run_restore_kept(struct croft_vm *vm);
 
 /* Takes the answer as a stop reply. The VM stands then. Errors: PROTOCOL. */
 enum croft_status run_take_stop(struct croft_vm *vm, struct croft_error *error);

@@ -180,6 +180,15 @@ static void handle(struct fake_stub *stub)
 	}
 	if (!stub->acks_off)
 		put(stub, "+", 1);
+	answer = malloc(FAKE_STUB_ANSWER_MAX);
+	if (stub->answer && stub->answer(stub->data, question, stub->reader.length, answer, &length)) {
+		say_packet(stub, answer, length);
+		free(answer);
+		if (stub->no_ack && strcmp(question, "QStartNoAckMode") == 0)
+			stub->acks_off = true;
+		return;
+	}
+	free(answer);
 	if (lets_go(question) && !line) {
 		stub->running = true;
 		stop(stub, stub->stop);
@@ -187,14 +196,10 @@ static void handle(struct fake_stub *stub)
 	}
 	if (stub->bulk && strcmp(question, "qbulk") == 0)
 		stub->bulk_left = stub->bulk;
-	answer = malloc(FAKE_STUB_ANSWER_MAX);
-	if (stub->answer && stub->answer(stub->data, question, stub->reader.length, answer, &length))
-		say_packet(stub, answer, length);
-	else if (!line)
+	if (!line)
 		say_packet(stub, "", 0);
 	else if (line->answer)
 		say_packet(stub, line->answer, strlen(line->answer));
-	free(answer);
 	if (stub->no_ack && strcmp(question, "QStartNoAckMode") == 0)
 		stub->acks_off = true;
 }

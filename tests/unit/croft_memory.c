@@ -412,6 +412,53 @@ static void test_searches_through_holes(void **state)
 	bench_end(b);
 }
 
+/* 2 MiB of pages, most of them the same: what is looked for lies across the end of a piece. */
+static void test_searches_across_pieces(void **state)
+{
+	struct bench *b = bench_make(true);
+	struct machine *m = &b->machine;
+	(void)state;
+
+	m->cr0 = CR0_PAGING;
+	m->cr3 = 0x1000;
+	m->cr4 = 0x20;
+	m->efer = 0x500;
+	put_entry(m, 0x1000, 0x2007, 8);
+	put_entry(m, 0x2000, 0x3007, 8);
+	put_entry(m, 0x3000, 0x4007, 8);
+	for (unsigned i = 0; i < 512; i++)
+		put_entry(m, 0x4000 + 8 * i, i == 255 ? 0x30007 : i == 256 ? 0x31007 : 0x32007, 8);
+	memcpy(m->memory + 0x30ffd, "acr", 3);
+	memcpy(m->memory + 0x31000, "oss", 3);
+	bench_open(b);
+	expect_found(b, croft_current(), 0, 0x200000, "across", 0xffffd);
+	m->searches = false;
+	expect_found(b, croft_current(), 0, 0x200000, "across", 0xffffd);
+	bench_end(b);
+}
+
+/* Nobody tells which memory there is: it is found out by halves. */
+static void test_searches_without_a_map(void **state)
+{
+	(void)state;
+
+	for (unsigned here = 0; here < 2; here++) {
+		struct bench *b = bench_make(true);
+
+		b->machine.tells_map = false;
+		b->machine.searches = !here;
+		memcpy(b->machine.memory + 0xbfffd, "middle", 6);
+		memcpy(b->machine.memory + HIDDEN - 4, "before", 4);
+		memcpy(b->machine.memory + HIDDEN + PAGE_SIZE, "behind", 6);
+		bench_open(b);
+		expect_found(b, croft_physical(), 0, MEMORY, "middle", 0xbfffd);
+		expect_found(b, croft_physical(), 0, MEMORY, "befo", HIDDEN - 4);
+		expect_found(b, croft_physical(), 0, MEMORY, "before", UINT64_MAX);
+		expect_found(b, croft_physical(), 0, MEMORY, "behind", HIDDEN + PAGE_SIZE);
+		bench_end(b);
+	}
+}
+
 static void test_the_map(void **state)
 {
 	struct bench *b = bench_make(true);
@@ -443,6 +490,8 @@ int main(void)
 		cmocka_unit_test(test_searches_there),
 		cmocka_unit_test(test_searches_here),
 		cmocka_unit_test(test_searches_through_holes),
+		cmocka_unit_test(test_searches_across_pieces),
+		cmocka_unit_test(test_searches_without_a_map),
 		cmocka_unit_test(test_the_map),
 	};
 

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -137,9 +138,9 @@ static void test_another_stub_stays_plain(void **state)
 		{"qsThreadInfo", "l"},
 		{"qXfer:features:read:target.xml:0,fff",
 		 "l<target><architecture>i386:x86-64</architecture><xi:include href=\"core.xml\"/></target>"},
-		{"qXfer:features:read:core.xml:0,fff", "l<feature><reg name=\"rax\" bitsize=\"64\"/>"
-						       "<reg name=\"rip\" bitsize=\"64\"/>"
-						       "<reg name=\"cr0\" bitsize=\"64\" regnum=\"9\"/></feature>"},
+		{"qXfer:features:read:core.xml:0,fff", "l<feature><reg name=\"cr0\" bitsize=\"64\" regnum=\"9\"/><reg "
+						       "name=\"rax\" bitsize=\"64\" regnum=\"0\"/>"
+						       "<reg name=\"rip\" bitsize=\"64\"/></feature>"},
 		{"Hg*", "OK"},
 		{"g", "11000000000000002200000000000000"},
 		{"p9", "0100000000000000"},
@@ -263,6 +264,7 @@ static void test_noise(void **state)
 	static const char noise[] = "\xfe\x1c\xe0\xff\x9c\x9c";
 	struct croft_error error;
 	struct croft_vm *vm;
+	pid_t child;
 	int pair[2];
 	char target[16];
 	(void)state;
@@ -270,16 +272,17 @@ static void test_noise(void **state)
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
 	snprintf(target, sizeof(target), "fd:%d", pair[1]);
 	/* what came before is dropped: so it has to come while we ask */
-	if (fork() == 0) {
-		for (unsigned i = 0; i < 20; i++) {
-			(void)!write(pair[0], noise, sizeof(noise) - 1);
+	child = fork();
+	if (child == 0) {
+		close(pair[1]);
+		for (unsigned i = 0; i < 500 && write(pair[0], noise, sizeof(noise) - 1) > 0; i++)
 			usleep(20000);
-		}
 		_exit(0);
 	}
-	assert_int_equal(croft_vm_open(target, 0, TIMEOUT_MS, &vm, &error), CROFT_ERROR_PROTOCOL);
-	assert_non_null(strstr(error.text, "another speed"));
 	close(pair[0]);
+	assert_int_equal(croft_vm_open(target, 0, 1000, &vm, &error), CROFT_ERROR_PROTOCOL);
+	assert_non_null(strstr(error.text, "another speed"));
+	assert_int_equal(waitpid(child, NULL, 0), child);
 }
 
 /* --- registers --- */
@@ -392,6 +395,29 @@ static void test_questions_at_once(void **state)
 			 CROFT_OK);
 	croft_vm_counters(vm, &after);
 	assert_int_equal(after.packets_sent - before.packets_sent, count + 1);
+	close_vm(stub, vm);
+}
+
+/* What was asked ahead is not taken for the answer to something else. */
+static void test_a_wrong_answer_among_many(void **state)
+{
+	static const struct fake_line lines[] = {
+		{"qSupported*", SUPPORTED_OURS}, {"?", "S05"},	{"g", G},    {"p82", "zz"}, {"p84", "0010000000000000"},
+		{"p85", "2000000000000000"},	 {"p*", "E16"}, {"D", "OK"}, {NULL, NULL}};
+	struct fake_stub *stub = make_stub(lines);
+	struct croft_error error;
+	struct croft_vm *vm;
+	uint64_t value;
+	(void)state;
+
+	stub->framed = true;
+	open_vm(stub, 0, &vm);
+	assert_int_equal(croft_cpu_load(croft_vm_cpu(vm), CROFT_GROUP_SYSTEM, &error), CROFT_ERROR_PROTOCOL);
+	assert_non_null(strstr(error.text, "cr0"));
+	assert_int_equal(croft_cpu_read(croft_vm_cpu(vm), "cr4", &value, &error), CROFT_OK);
+	assert_int_equal(value, 0x20);
+	assert_int_equal(croft_cpu_read(croft_vm_cpu(vm), "cr3", &value, &error), CROFT_OK);
+	assert_int_equal(value, 0x1000);
 	close_vm(stub, vm);
 }
 
@@ -549,6 +575,9 @@ static bool take_write(void *data, const char *question, size_t length, char *an
 	uint8_t *memory = data;
 
 	if (question[0] != 'X' && question[0] != 'M')
+		return false;
+	/* no longer than was said */
+	if (packet_size(question, length) > (question[0] == 'X' ? 0x1000 : 0x200))
 		return false;
 	if (!hex_take(&at, &address) || *at++ != ',' || !hex_take(&at, &count) || *at++ != ':')
 		return false;
@@ -1004,6 +1033,7 @@ static void test_objects(void **state)
 static void test_packets_as_they_are(void **state)
 {
 	struct fake_stub *stub = make_framed();
+	struct croft_break what = {.address = 0x1234};
 	struct croft_error error;
 	struct croft_vm *vm;
 	uint64_t value;
@@ -1024,6 +1054,15 @@ static void test_packets_as_they_are(void **state)
 	croft_free(reply);
 	assert_int_equal(croft_cpu_read(croft_vm_cpu(vm), "rip", &value, &error), CROFT_OK);
 	assert_int_equal(value, 0x1234);
+	/* one that has come before it is asked for, at a place that has to be asked for */
+	assert_int_equal(croft_breakpoint_add(vm, &what, NULL, &error), CROFT_OK);
+	stub->stop = "T05thread:1;10:3412000000000000;120:34120000;";
+	assert_int_equal(croft_packet_go(vm, "c", 1, &error), CROFT_OK);
+	assert_int_equal(croft_vm_pump(vm, 1000, &error), CROFT_OK);
+	assert_int_equal(croft_packet_receive(vm, 0, &reply, &length, &error), CROFT_OK);
+	assert_string_equal(reply, stub->stop);
+	croft_free(reply);
+	assert_false(croft_vm_is_running(vm));
 	close_vm(stub, vm);
 }
 
@@ -1187,6 +1226,7 @@ int main(void)
 		cmocka_unit_test(test_registers_are_written_before_it_goes_on),
 		cmocka_unit_test(test_a_register_that_is_refused),
 		cmocka_unit_test(test_questions_at_once),
+		cmocka_unit_test(test_a_wrong_answer_among_many),
 		cmocka_unit_test(test_modes_and_places),
 		cmocka_unit_test(test_memory_is_read),
 		cmocka_unit_test(test_memory_that_looks_like_an_error),
