@@ -7,6 +7,7 @@ not have: places are symbols, and steps say where they led.
     steps-to SYMBOL   as many as it takes, at most STEPS_MAX: emulators take STI with what follows it
     break-at SYMBOL [if CONDITION]
     print-at SYMBOL FORMAT, VALUES...
+    store SYMBOL VALUE     four bytes
 """
 
 import bisect
@@ -18,12 +19,12 @@ import gdb
 
 def symbols():
     said = subprocess.run(["nm", "-n", os.environ["GUEST"]], stdout=subprocess.PIPE, check=True, text=True).stdout
-    return sorted((int(address, 16), name) for address, kind, name in map(str.split, said.splitlines()) if kind in "tT")
+    return sorted((int(address, 16), name, kind) for address, kind, name in map(str.split, said.splitlines()))
 
 
 STEPS_MAX = 8
-SYMBOLS = symbols()
-ADDRESSES = {name: address for address, name in SYMBOLS}
+ADDRESSES = {name: address for address, name, _ in symbols()}
+SYMBOLS = [(address, name) for address, name, kind in symbols() if kind in "tT"]
 
 
 def value(name):
@@ -81,6 +82,15 @@ class BreakAt(gdb.Command):
         quiet(f"break *{ADDRESSES[name]:#x} {condition}")
 
 
+class Store(gdb.Command):
+    def __init__(self):
+        super().__init__("store", gdb.COMMAND_DATA)
+
+    def invoke(self, argument, from_tty):
+        name, number = argument.split()
+        gdb.execute(f"set var *(int *){ADDRESSES[name]:#x} = {number}")
+
+
 # places tell where it stopped
 gdb.execute("set suppress-cli-notifications on")
 class PrintAt(gdb.Command):
@@ -92,4 +102,4 @@ class PrintAt(gdb.Command):
         quiet(f"dprintf *{ADDRESSES[name]:#x}, {what}")
 
 
-There(), Steps(), StepsTo(), BreakAt(), PrintAt()
+There(), Steps(), StepsTo(), BreakAt(), PrintAt(), Store()

@@ -54,7 +54,7 @@ there steps_cpuid_here
 there steps_cpuid_here
 monitor help
 monitor info registers
-monitor xlate 100000
+monitor xlate 400000
 monitor msr c0000080
 monitor in 80 b
 monitor nonsense

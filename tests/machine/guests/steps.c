@@ -24,6 +24,9 @@ void steps_loop(void), steps_cpuid(void), steps_syscall(void);
 void steps_trap(void), steps_undefined(void), steps_sysenter_entry(void), steps_syscall_entry(void);
 extern uint32_t steps_flags, steps_trap_count, steps_loop_count, steps_cpuid_count;
 
+/* As long as somebody else says so, it goes on without getting anywhere. */
+volatile uint32_t steps_wait;
+
 static uint8_t sysenter_stack[256];
 
 static void handlers_set(void)
@@ -74,4 +77,8 @@ void guest_main(void)
 	run32(steps_cpuid, 0);
 	check_equal(steps_cpuid_count, 4, "CPUID");
 	check_equal(steps_flags & FLAGS_TF, 0, "TF in pushed flags");
+	while (steps_wait) {
+		irq0_raise();
+		run32(steps_halt, 0);
+	}
 }
