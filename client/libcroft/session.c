@@ -221,6 +221,7 @@ enum croft_status session_send(struct croft_vm *vm, const void *content, size_t 
 	vm->question = wire;
 	vm->question_length = packet_make(wire, content, length);
 	vm->acknowledged = false;
+	vm->asked = true;
 	vm->wire.counters.packets_sent++;
 	return wire_write(&vm->wire, WIRE_RSP, wire, vm->question_length, vm->timeout_ms, error);
 }
@@ -240,13 +241,21 @@ static enum croft_status answered(const struct patience *p, struct croft_error *
 	return p->interrupted ? error_set(error, CROFT_ERROR_INTERRUPTED, "interrupted") : CROFT_OK;
 }
 
+/* Answers to questions that were asked together are one round trip, in however many pieces they come. */
+static void count_wait(struct croft_vm *vm)
+{
+	if (!vm->asked || vm->wire.in_read != vm->wire.in_written)
+		return;
+	vm->wire.counters.waits++;
+	vm->asked = false;
+}
+
 enum croft_status session_answer(struct croft_vm *vm, struct croft_error *error)
 {
 	struct patience p = patience_make(vm, SLOW_FACTOR);
 	enum croft_status status;
 
-	if (vm->wire.in_read == vm->wire.in_written)
-		vm->wire.counters.waits++;
+	count_wait(vm);
 	status = next_packet(vm, &p, error);
 	return status ? give_up(vm, &p, status, error) : answered(&p, error);
 }
@@ -301,7 +310,7 @@ enum croft_status session_answer_output(struct croft_vm *vm, croft_text_fn *hand
 	struct patience p = patience_make(vm, OUTPUT_FACTOR);
 	enum croft_status status;
 
-	vm->wire.counters.waits++;
+	count_wait(vm);
 	for (;;) {
 		status = next_packet(vm, &p, error);
 		if (status)

@@ -68,6 +68,7 @@ struct croft_vm {
 	struct packet_reader answer;
 	bool is_undercroft, acks_off, wants_plain;
 	bool acknowledged; /* the question under way */
+	bool asked;	   /* since an answer was waited for */
 	unsigned stale;	   /* answers that were given up and may still come */
 	size_t packet_max; /* characters that the other end takes, and we ask for */
 	uint8_t *question; /* the last one, as it went out, to be repeated */
