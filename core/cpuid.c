@@ -80,6 +80,15 @@ static void hide_instructions(struct vcpu *vcpu, uint32_t leaf, uint32_t subleaf
 }
 
 /*
+ * The debug store. Counters count on in our code, so that records of precise events (PEBS) would be written through our
+ * page tables, to the linear address in IA32_DS_AREA, or past all tables (architectural PEBS). Branch trace stores end
+ * at the exit, which clears IA32_DEBUGCTL, but have the same area and feature bit; IA32_MISC_ENABLE's "unavailable"
+ * bits mean something with that bit only. SDM vol. 3, "BTS and DS Save Area" (17.4.9), "Processor Event Based Sampling
+ * (PEBS)" (18.3.1.1.1), "Loading Host Control Registers, Debug Registers, MSRs" (27.5.1)
+ */
+#define DEBUG_STORE_ECX (CPUID_1_ECX_DTES64 | CPUID_1_ECX_DS_CPL)
+
+/*
  * What of a leaf's answer the guest gets to see; edits it where it stands, in the guest's registers. Kept out of line:
  * most leaves do not come here.
  */
@@ -91,7 +100,8 @@ static __attribute__((noinline)) enum verdict filter(struct vcpu *vcpu, uint32_t
 		hide_instructions(vcpu, leaf, subleaf);
 	switch (leaf) {
 	case CPUID_FEATURES:
-		gpr[GPR_RCX] &= ~(uint64_t)(CPUID_1_ECX_VMX | CPUID_1_ECX_SMX | CPUID_1_ECX_OSXSAVE);
+		gpr[GPR_RCX] &= ~(uint64_t)(CPUID_1_ECX_VMX | CPUID_1_ECX_SMX | CPUID_1_ECX_OSXSAVE | DEBUG_STORE_ECX);
+		gpr[GPR_RDX] &= ~(uint64_t)CPUID_1_EDX_DS;
 		if (gpr[GPR_RCX] & CPUID_1_ECX_XSAVE)
 			return features_of_cr4(vcpu, leaf, CR4_OSXSAVE, CPUID_1_ECX_OSXSAVE);
 		break;
@@ -101,6 +111,12 @@ static __attribute__((noinline)) enum verdict filter(struct vcpu *vcpu, uint32_t
 		gpr[GPR_RBX] &= ~(uint64_t)CPUID_7_EBX_TRACE;
 		gpr[GPR_RCX] &= ~(uint64_t)CPUID_7_ECX_OSPKE;
 		return features_of_cr4(vcpu, leaf, CR4_PKE, CPUID_7_ECX_OSPKE);
+	case CPUID_PERFMON:
+		if (subleaf == 0)
+			gpr[GPR_RAX] &= ~(uint64_t)CPUID_23_EAX_PEBS;
+		else if (subleaf == 4 || subleaf == 5)
+			gpr[GPR_RAX] = gpr[GPR_RBX] = gpr[GPR_RCX] = gpr[GPR_RDX] = 0;
+		break;
 	case CPUID_EXT_FEATURES:
 		gpr[GPR_RCX] &= ~(uint64_t)(CPUID_EXT_ECX_SVM | CPUID_EXT_ECX_SKINIT);
 		/* it was asked in 64-bit mode: SDM vol. 2A, "CPUID" */
@@ -120,11 +136,11 @@ static __attribute__((noinline)) enum verdict filter(struct vcpu *vcpu, uint32_t
 
 /* The leaves that filter() looks at lie in two short runs; everything else goes through as it is. */
 #define FILTERED(leaf) (1ull << ((leaf)&63u))
-#define FILTERED_ANY                                                                                                  \
-	(FILTERED(CPUID_FEATURES) | FILTERED(CPUID_CACHE) | FILTERED(CPUID_STRUCTURED) | FILTERED(CPUID_TOPOLOGY) |   \
-	 FILTERED(CPUID_XSAVE) | FILTERED(CPUID_TRACE) | FILTERED(CPUID_TOPOLOGY_V2) | FILTERED(CPUID_EXT_FEATURES) | \
-	 FILTERED(CPUID_SIZES) | FILTERED(CPUID_SVM) | FILTERED(CPUID_CACHE_AMD) | FILTERED(CPUID_NODE_AMD) |         \
-	 FILTERED(CPUID_ENCRYPTION) | FILTERED(CPUID_TOPOLOGY_AMD))
+#define FILTERED_ANY                                                                                                \
+	(FILTERED(CPUID_FEATURES) | FILTERED(CPUID_CACHE) | FILTERED(CPUID_STRUCTURED) | FILTERED(CPUID_TOPOLOGY) | \
+	 FILTERED(CPUID_XSAVE) | FILTERED(CPUID_TRACE) | FILTERED(CPUID_TOPOLOGY_V2) | FILTERED(CPUID_PERFMON) |    \
+	 FILTERED(CPUID_EXT_FEATURES) | FILTERED(CPUID_SIZES) | FILTERED(CPUID_SVM) | FILTERED(CPUID_CACHE_AMD) |   \
+	 FILTERED(CPUID_NODE_AMD) | FILTERED(CPUID_ENCRYPTION) | FILTERED(CPUID_TOPOLOGY_AMD))
 
 static inline bool is_filtered(uint32_t leaf)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * RDMSR and WRMSR on what is not the guest's business: the virtualisation extension's own registers, EFER, microcode,
- * memory types, and the interrupt controller where other CPUs are hidden. Everything else that exits is carried out
- * with the host's #GP caught and handed to the guest.
+ * RDMSR and WRMSR on what is not the guest's business: the virtualisation extension's own registers, what has the CPU
+ * write records to memory, EFER, microcode, memory types, and the interrupt controller where other CPUs are hidden.
+ * Everything else that exits is carried out with the host's #GP caught and handed to the guest.
  */
 #include <undercroft/log.h>
 #include <undercroft/platform.h>
@@ -106,6 +106,10 @@ bool msr_guest_read(struct vcpu *vcpu, uint32_t index, uint64_t *value)
 		*value = vcpu->backend->reg_get(vcpu, REG_PAT);
 		return true;
 	case MSR_RTIT_CTL:
+	case MSR_DS_AREA:
+	case MSR_PEBS_ENABLE:
+	case MSR_PEBS_BASE:
+	case MSR_PEBS_INDEX:
 	case MSR_VM_CR:
 	case MSR_VM_HSAVE_PA:
 	case MSR_SVM_KEY:
@@ -128,6 +132,10 @@ bool msr_guest_write(struct vcpu *vcpu, uint32_t index, uint64_t value)
 		return pat_write(vcpu, value);
 	case MSR_FEATURE_CONTROL:
 	case MSR_RTIT_CTL:
+	case MSR_DS_AREA:
+	case MSR_PEBS_ENABLE:
+	case MSR_PEBS_BASE:
+	case MSR_PEBS_INDEX:
 	case MSR_VM_CR:
 	case MSR_VM_HSAVE_PA:
 	case MSR_SVM_KEY:

@@ -13,6 +13,7 @@
 #define CPUID_XSAVE	   0x0000000du
 #define CPUID_TRACE	   0x00000014u
 #define CPUID_TOPOLOGY_V2  0x0000001fu
+#define CPUID_PERFMON	   0x00000023u /* "Architectural Performance Monitoring Extended": not in revision 075 */
 #define CPUID_HYPERVISOR   0x40000000u
 #define CPUID_EXT_MAX	   0x80000000u
 #define CPUID_EXT_FEATURES 0x80000001u
@@ -23,6 +24,8 @@
 #define CPUID_ENCRYPTION   0x8000001fu
 #define CPUID_TOPOLOGY_AMD 0x80000026u
 
+#define CPUID_1_ECX_DTES64     (1u << 2)
+#define CPUID_1_ECX_DS_CPL     (1u << 4)
 #define CPUID_1_ECX_VMX	       (1u << 5)
 #define CPUID_1_ECX_SMX	       (1u << 6)
 #define CPUID_1_ECX_X2APIC     (1u << 21)
@@ -32,6 +35,7 @@
 #define CPUID_1_EDX_MCE	       (1u << 7)
 #define CPUID_1_EDX_MTRR       (1u << 12)
 #define CPUID_1_EDX_PAT	       (1u << 16)
+#define CPUID_1_EDX_DS	       (1u << 21)
 #define CPUID_1_EDX_HTT	       (1u << 28)
 #define CPUID_7_EBX_INVPCID    (1u << 10)
 #define CPUID_7_EBX_TRACE      (1u << 25)
@@ -40,6 +44,7 @@
 #define CPUID_7_ECX_RDPID      (1u << 22)
 #define CPUID_7_EDX_PCONFIG    (1u << 18)
 #define CPUID_D1_EAX_XSAVES    (1u << 3)
+#define CPUID_23_EAX_PEBS      (3u << 4) /* subleaves 4 and 5 are there */
 
 #define CPUID_EXT_ECX_CMP_LEGACY (1u << 1)
 #define CPUID_EXT_ECX_SVM	 (1u << 2)

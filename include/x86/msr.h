@@ -20,6 +20,9 @@
 #define MSR_MTRR_FIX_4K_C0   0x00000268u
 #define MSR_PAT		     0x00000277u
 #define MSR_MTRR_DEF_TYPE    0x000002ffu
+#define MSR_PEBS_ENABLE	     0x000003f1u
+#define MSR_PEBS_BASE	     0x000003f4u /* this and the next: not in revision 075 of the SDM */
+#define MSR_PEBS_INDEX	     0x000003f5u
 #define MSR_VMX_BASIC	     0x00000480u
 #define MSR_VMX_MISC	     0x00000485u
 #define MSR_VMX_CR0_FIXED0   0x00000486u
@@ -32,6 +35,7 @@
 #define MSR_VMX_TRUE_ENTRY   0x00000490u
 #define MSR_VMX_LAST	     0x00000493u
 #define MSR_RTIT_CTL	     0x00000570u
+#define MSR_DS_AREA	     0x00000600u
 #define MSR_X2APIC_ICR	     0x00000830u
 #define MSR_EFER	     0xc0000080u
 #define MSR_STAR	     0xc0000081u

@@ -63,11 +63,23 @@ static void check_cleared_and_set(uint32_t leaf, uint32_t bit)
 static void test_virtualisation_hidden(void **state)
 {
 	(void)state;
-	/* VMX, SMX, OSXSAVE */
-	check_cleared(CPUID_FEATURES, 0, 0, 0, 1u << 5 | 1u << 6 | 1u << 27, 0);
+	/* VMX, SMX, OSXSAVE; DTES64, DS-CPL, DS */
+	check_cleared(CPUID_FEATURES, 0, 0, 0, 1u << 5 | 1u << 6 | 1u << 27 | 1u << 2 | 1u << 4, 1u << 21);
 	/* SVM, SKINIT */
 	check_cleared(CPUID_EXT_FEATURES, 0, 0, 0, 1u << 2 | 1u << 12, 0);
 	check_cleared(CPUID_SVM, 0, ~0u, ~0u, ~0u, ~0u);
+}
+
+/* Architectural PEBS: that its subleaves are there, and these. */
+static void test_event_records_hidden(void **state)
+{
+	(void)state;
+	check_cleared(0x23, 0, 3u << 4, 0, 0, 0);
+	check_cleared(0x23, 4, ~0u, ~0u, ~0u, ~0u);
+	check_cleared(0x23, 5, ~0u, ~0u, ~0u, ~0u);
+	check_cleared(0x23, 1, 0, 0, 0, 0);
+	check_cleared(0x23, 6, 0, 0, 0, 0);
+	check_cleared(0x80000023, 0, 0, 0, 0, 0);
 }
 
 /* What a CPU with VMX shows in 64-bit mode only; it is asked there. */
@@ -174,7 +186,7 @@ static void test_topology_hidden(void **state)
 	regs = filtered(CPUID_FEATURES, 0, (struct cpuid_regs){0x12345678, 0x05100a0b, 0, ~0u});
 	assert_int_equal(regs.eax, 0x12345678);
 	assert_int_equal(regs.ebx, 0x05010a0b);
-	assert_int_equal(regs.edx, ~(1u << 28));
+	assert_int_equal(regs.edx, ~(1u << 28 | 1u << 21));
 	/* Intel */
 	check_cleared(CPUID_CACHE, 0, 0xffffc000, 0, 0, 0);
 	for (uint32_t leaf = CPUID_TOPOLOGY; leaf <= CPUID_TOPOLOGY_V2; leaf += CPUID_TOPOLOGY_V2 - CPUID_TOPOLOGY) {
@@ -230,10 +242,15 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_prestate_setup_teardown(name, spine_setup, spine_teardown, &spine)
 	const struct CMUnitTest tests[] = {
-		TEST(test_virtualisation_hidden), TEST(test_syscall_of_the_mode),
-		TEST(test_osxsave_is_the_guests), TEST(test_ospke_is_the_guests),
-		TEST(test_topology_of_one_cpu),	  TEST(test_topology_hidden),
-		TEST(test_instructions_hidden),	  TEST(test_everything_else_goes_through),
+		TEST(test_virtualisation_hidden),
+		TEST(test_syscall_of_the_mode),
+		TEST(test_event_records_hidden),
+		TEST(test_osxsave_is_the_guests),
+		TEST(test_ospke_is_the_guests),
+		TEST(test_topology_of_one_cpu),
+		TEST(test_topology_hidden),
+		TEST(test_instructions_hidden),
+		TEST(test_everything_else_goes_through),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -103,7 +103,8 @@ static void test_unknown(void **state)
 
 static void test_extension_registers(void **state)
 {
-	static const uint32_t index[] = {MSR_VM_CR, MSR_VM_HSAVE_PA, MSR_SVM_KEY, MSR_RTIT_CTL};
+	static const uint32_t index[] = {MSR_VM_CR,   MSR_VM_HSAVE_PA, MSR_SVM_KEY, MSR_RTIT_CTL,
+					 MSR_DS_AREA, 0x3f1,	       0x3f4,	    0x3f5};
 	uint64_t value;
 
 	(void)state;

@@ -7,10 +7,13 @@
 
 #define CR4_OSXSAVE	 0x00040000u
 #define CR4_PKE		 0x00400000u
+#define CPUID_1_DTES64	 0x00000004u
+#define CPUID_1_DS_CPL	 0x00000010u
 #define CPUID_1_VMX	 0x00000020u
 #define CPUID_1_SMX	 0x00000040u
 #define CPUID_1_XSAVE	 0x04000000u
 #define CPUID_1_OSXSAVE	 0x08000000u
+#define CPUID_1_DS	 0x00200000u /* in EDX */
 #define CPUID_7_PKU	 0x00000008u
 #define CPUID_7_OSPKE	 0x00000010u
 #define CPUID_EXT_SVM	 0x00000004u
@@ -52,8 +55,10 @@ static void leaf_print(uint32_t leaf, uint32_t subleaf)
 {
 	struct cpuid out = cpuid(leaf, subleaf);
 
-	if (leaf == 1)
-		out.ecx &= ~(CPUID_1_VMX | CPUID_1_SMX);
+	if (leaf == 1) {
+		out.ecx &= ~(CPUID_1_VMX | CPUID_1_SMX | CPUID_1_DTES64 | CPUID_1_DS_CPL);
+		out.edx &= ~CPUID_1_DS;
+	}
 	if (leaf == 0x80000001)
 		out.ecx &= ~(CPUID_EXT_SVM | CPUID_EXT_SKINIT);
 	if (leaf == 0x8000000a || leaf == 0x8000001f)
