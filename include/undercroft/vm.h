@@ -24,7 +24,7 @@ struct vcpu;
 
 #define VM_HIDDEN_MAX	  8
 #define VM_GUEST_CALL_MAX 4
-#define VM_CPUID_MAX	  8
+#define VM_CPUID_MAX	  12
 
 /* Memory the guest must not see: the one list that nested views, the firmware's memory map and DMA remapping read. */
 struct hidden_range {

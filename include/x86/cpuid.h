@@ -46,6 +46,12 @@
 #define CPUID_D1_EAX_XSAVES    (1u << 3)
 #define CPUID_23_EAX_PEBS      (3u << 4) /* subleaves 4 and 5 are there */
 
+/* Subleaf 1 of CPUID_STRUCTURED; not in revision 075 of the SDM */
+#define CPUID_71_EAX_MSRLIST  (1u << 27)
+#define CPUID_71_EBX_PBNDKB   (1u << 1)
+#define CPUID_71_ECX_MSR_IMM  (1u << 5)
+#define CPUID_71_EDX_USER_MSR (1u << 15)
+
 #define CPUID_EXT_ECX_CMP_LEGACY (1u << 1)
 #define CPUID_EXT_ECX_SVM	 (1u << 2)
 #define CPUID_EXT_ECX_SKINIT	 (1u << 12)

@@ -630,14 +630,25 @@ static void test_timer(void **state)
 
 static void test_cpuid_hidden(void **state)
 {
+	static const struct {
+		uint8_t gpr;
+		uint32_t bits;
+	} always[] = {{GPR_RAX, 1u << 27}, {GPR_RBX, 1 << 1}, {GPR_RCX, 1 << 5}, {GPR_RDX, 1 << 15}};
 	struct cpuid_hidden hidden[VM_CPUID_MAX];
 
 	(void)state;
+	/* what no control stands for: of leaf 7.1, MSRLIST, PBNDKB, MSR_IMM, USER_MSR */
 	fake_msr_set(&fake.platform, MSR_VMX_SECONDARY, 0x0c1010aa00000000);
-	assert_int_equal(ops->cpuid_hidden(&fake.platform.platform, hidden, VM_CPUID_MAX), 0);
+	assert_int_equal(ops->cpuid_hidden(&fake.platform.platform, hidden, VM_CPUID_MAX), ARRAY_SIZE(always));
+	for (unsigned i = 0; i < ARRAY_SIZE(always); i++) {
+		assert_int_equal(hidden[i].leaf, 7);
+		assert_int_equal(hidden[i].subleaf, 1);
+		assert_int_equal(hidden[i].gpr, always[i].gpr);
+		assert_int_equal(hidden[i].bits, always[i].bits);
+	}
 	/* no RDTSCP, and so no RDPID; XSAVES */
 	fake_msr_set(&fake.platform, MSR_VMX_SECONDARY, 0x0c0010a200000000);
-	assert_int_equal(ops->cpuid_hidden(&fake.platform.platform, hidden, VM_CPUID_MAX), 3);
+	assert_int_equal(ops->cpuid_hidden(&fake.platform.platform, hidden, VM_CPUID_MAX), 3 + 4);
 	assert_int_equal(hidden[0].leaf, 0x80000001);
 	assert_int_equal(hidden[0].gpr, GPR_RDX);
 	assert_int_equal(hidden[0].bits, 1 << 27);
@@ -650,7 +661,7 @@ static void test_cpuid_hidden(void **state)
 	assert_int_equal(ops->cpuid_hidden(&fake.platform.platform, hidden, 2), 2);
 	/* all of them */
 	fake_msr_set(&fake.platform, MSR_VMX_SECONDARY, 0x000000a200000000);
-	assert_int_equal(ops->cpuid_hidden(&fake.platform.platform, hidden, VM_CPUID_MAX), 6);
+	assert_int_equal(ops->cpuid_hidden(&fake.platform.platform, hidden, VM_CPUID_MAX), 6 + 4);
 }
 
 static void test_exit_writes_what_changed(void **state)
