@@ -182,7 +182,8 @@ static const char *state_refusal(void)
 void vmx_refusal(struct vmx_vcpu *vmx, uint64_t reason)
 {
 	if (reason == VMX_EXIT_EPT_MISCONFIG)
-		format_string(vmx->refusal, sizeof(vmx->refusal), "an invalid entry in the EPT for guest-physical %llx",
+		format_string(vmx->refusal, sizeof(vmx->refusal),
+			      "an invalid entry in the EPT for guest-physical %llx: report it with this log",
 			      (unsigned long long)vmcs_read(VMCS_GUEST_PHYSICAL_ADDRESS));
 	else
 		format_string(vmx->refusal, sizeof(vmx->refusal), "the CPU refused to enter the guest: %s",

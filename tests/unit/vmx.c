@@ -1070,7 +1070,8 @@ static void test_ept_misconfiguration(void **state)
 		memset(log_text, 0, sizeof(log_text));
 		fake.log.written = 0;
 		(void)leave_with(VMX_EXIT_EPT_MISCONFIG);
-		assert_string_equal(vcpu->fatal, "an invalid entry in the EPT for guest-physical 403123");
+		assert_string_equal(vcpu->fatal, "an invalid entry in the EPT for guest-physical 403123: "
+						 "report it with this log");
 		ops->dump(vcpu);
 		assert_non_null(strstr(log_text, "EPT level 4 of 403123: entry 2007: rwx, type 0, a table"));
 		assert_non_null(strstr(log_text, level1[i].words));
