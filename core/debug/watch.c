@@ -229,7 +229,7 @@ void debug_watch_begin(struct vcpu *vcpu, bool exited)
 {
 	struct debug *debug = vcpu->debug;
 	struct insn_access accesses[INSN_ACCESS_MAX];
-	bool explained = !exited || vcpu->detail.nested.access & ACCESS_EXEC;
+	bool explained = !exited || vcpu->detail.nested.access & ACCESS_EXEC, read;
 	int count = 0;
 
 	if (!vcpu->step.active || !debug->access.active)
@@ -241,9 +241,12 @@ void debug_watch_begin(struct vcpu *vcpu, bool exited)
 	if (explained)
 		return;
 	/* the walk of page tables counts as a write with SVM, even if it writes nothing */
+	read = vcpu->detail.nested.table_walk || vcpu->detail.nested.access == ACCESS_READ;
+	/* what a delivery pushes is in its frame */
+	if (!read && debug->access.delivery)
+		return;
 	hits_add(debug, vcpu->detail.nested.gpa, count < 0 ? UNKNOWN_SIZE : IMPLICIT_SIZE,
-		 vcpu->detail.nested.table_walk || vcpu->detail.nested.access == ACCESS_READ ? ACCESS_READ
-											     : ACCESS_WRITE);
+		 read ? ACCESS_READ : ACCESS_WRITE);
 }
 
 /* What the delivery of an event has pushed. */

@@ -559,7 +559,10 @@ static void test_frame(void **state)
 	frame(STACK + 0x7ff, 12, &interrupt, true);
 	frame(STACK + 0x7f4, 12, &interrupt, true);
 	frame(STACK + 0x7f3, 12, &interrupt, false);
+	frame(STACK + 0x800, 12, &interrupt, false);
 	frame(STACK + 0x7f0, 16, &fault, true);
+	frame(STACK + 0x7ff, 16, &fault, true);
+	frame(STACK + 0x800, 16, &fault, false);
 	frame(STACK + 0x7ef, 16, &fault, false);
 }
 
