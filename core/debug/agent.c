@@ -50,7 +50,7 @@ enum {
 };
 
 /* What an operation needs: values on the stack, bytes behind it. */
-static const struct {
+static const struct need {
 	bool exists;
 	uint8_t pops, pushes, operand;
 } needs[OP_COUNT] = {
@@ -129,12 +129,6 @@ static uint64_t shift(uint64_t a, uint64_t count, unsigned op)
 static const char *binary(unsigned op, uint64_t a, uint64_t b, uint64_t *out)
 {
 	switch (op) {
-	case OP_ADD:
-		*out = a + b;
-		break;
-	case OP_SUB:
-		*out = a - b;
-		break;
 	case OP_MUL:
 		*out = a * b;
 		break;
@@ -149,17 +143,11 @@ static const char *binary(unsigned op, uint64_t a, uint64_t b, uint64_t *out)
 		else
 			*out = op == OP_DIV_UNSIGNED ? a / b : a % b;
 		break;
-	case OP_BIT_AND:
-		*out = a & b;
-		break;
 	case OP_BIT_OR:
 		*out = a | b;
 		break;
 	case OP_BIT_XOR:
 		*out = a ^ b;
-		break;
-	case OP_EQUAL:
-		*out = a == b;
 		break;
 	case OP_LESS_SIGNED:
 		*out = (int64_t)a < (int64_t)b;
@@ -298,9 +286,9 @@ static const char *print(struct machine *m, const uint8_t *operand)
 }
 
 /* One operation whose values and operand are there. */
-static const char *operate(struct machine *m, unsigned op, const uint8_t *operand)
+static inline const char *operate(struct machine *m, unsigned op, const uint8_t *operand)
 {
-	uint64_t *top = &m->stack[m->depth ? m->depth - 1 : 0], value = operand_get(operand, needs[op].operand);
+	uint64_t *top = &m->stack[m->depth] - 1, value;
 	const struct agent_source *source = m->source;
 
 	switch (op) {
@@ -311,10 +299,10 @@ static const char *operate(struct machine *m, unsigned op, const uint8_t *operan
 		*top = ~*top;
 		break;
 	case OP_EXT:
-		*top = sign_extend(*top, (unsigned)value);
+		*top = sign_extend(*top, operand[0]);
 		break;
 	case OP_ZERO_EXT:
-		*top = zero_extend(*top, (unsigned)value);
+		*top = zero_extend(*top, operand[0]);
 		break;
 	case OP_REF8:
 	case OP_REF16:
@@ -324,24 +312,31 @@ static const char *operate(struct machine *m, unsigned op, const uint8_t *operan
 			return "memory that cannot be read";
 		break;
 	case OP_IF_GOTO:
-		if (m->stack[--m->depth])
-			m->at = value;
+		m->depth--;
+		if (*top)
+			m->at = operand_get(operand, 2);
 		break;
 	case OP_GOTO:
-		m->at = value;
+		m->at = operand_get(operand, 2);
 		break;
 	case OP_CONST8:
+		m->depth++;
+		top[1] = operand[0];
+		break;
 	case OP_CONST16:
 	case OP_CONST32:
 	case OP_CONST64:
-		m->stack[m->depth++] = value;
+		m->depth++;
+		top[1] = operand_get(operand, needs[op].operand);
 		break;
 	case OP_REG:
-		if (!source->reg(source->context, (unsigned)value, &m->stack[m->depth++]))
+		m->depth++;
+		if (!source->reg(source->context, (unsigned)operand[0] << 8 | operand[1], top + 1))
 			return "a register that does not exist";
 		break;
 	case OP_DUP:
-		m->stack[m->depth++] = *top;
+		m->depth++;
+		top[1] = *top;
 		break;
 	case OP_POP:
 		m->depth--;
@@ -352,9 +347,10 @@ static const char *operate(struct machine *m, unsigned op, const uint8_t *operan
 		top[-1] = value;
 		break;
 	case OP_PICK:
-		if (value >= m->depth)
+		if (operand[0] >= m->depth)
 			return "too few values on the stack";
-		m->stack[m->depth++] = top[-(int64_t)value];
+		m->depth++;
+		top[1] = top[-(int)operand[0]];
 		break;
 	case OP_ROT: /* a b c, c on top, becomes c a b */
 		value = top[0];
@@ -364,6 +360,22 @@ static const char *operate(struct machine *m, unsigned op, const uint8_t *operan
 		break;
 	case OP_PRINTF:
 		return print(m, operand);
+	case OP_ADD:
+		m->depth--;
+		top[-1] += top[0];
+		break;
+	case OP_SUB:
+		m->depth--;
+		top[-1] -= top[0];
+		break;
+	case OP_BIT_AND:
+		m->depth--;
+		top[-1] &= top[0];
+		break;
+	case OP_EQUAL:
+		m->depth--;
+		top[-1] = top[-1] == top[0];
+		break;
 	default:
 		m->depth--;
 		return binary(op, top[-1], top[0], &top[-1]);
@@ -384,6 +396,7 @@ const char *agent_evaluate(const struct agent_source *source, const uint8_t *cod
 	*result = 0;
 	for (unsigned count = 0; count < AGENT_OPERATION_MAX; count++) {
 		const char *error;
+		struct need need;
 		unsigned op;
 
 		if (m.at >= length)
@@ -391,19 +404,20 @@ const char *agent_evaluate(const struct agent_source *source, const uint8_t *cod
 		op = code[m.at++];
 		if (op >= OP_COUNT || !needs[op].exists)
 			return "an operation that does not exist";
+		need = needs[op];
 		if (op == OP_END) {
 			if (m.depth)
 				*result = m.stack[m.depth - 1];
 			return NULL;
 		}
-		if (needs[op].pops > m.depth)
+		if (need.pops > m.depth)
 			return "too few values on the stack";
-		if (m.depth - needs[op].pops + needs[op].pushes > AGENT_STACK_MAX)
+		if (m.depth - need.pops + need.pushes > AGENT_STACK_MAX)
 			return "too many values on the stack";
-		if (needs[op].operand > length - m.at)
+		if (need.operand > length - m.at)
 			return "the expression ends too early";
-		m.at += needs[op].operand;
-		error = operate(&m, op, code + m.at - needs[op].operand);
+		m.at += need.operand;
+		error = operate(&m, op, code + m.at - need.operand);
 		if (error)
 			return error;
 	}
