@@ -83,7 +83,7 @@ struct machine {
 	const uint8_t *code;
 	size_t length, at;
 	unsigned depth, print_left;
-	uint64_t stack[AGENT_STACK_MAX];
+	uint64_t stack[1 + AGENT_STACK_MAX]; /* the first value is at 1: below it, too, there is a top */
 };
 
 static uint64_t operand_get(const uint8_t *bytes, unsigned size)
@@ -257,7 +257,7 @@ static const char *format_print(struct machine *m, const char *format, size_t le
 			if (!arguments)
 				return "a format with more conversions than arguments";
 			arguments--;
-			value = m->stack[--m->depth];
+			value = m->stack[m->depth--];
 			if (format[i] == 's')
 				string_print(m, value);
 			else
@@ -288,7 +288,7 @@ static const char *print(struct machine *m, const uint8_t *operand)
 /* One operation whose values and operand are there. */
 static inline const char *operate(struct machine *m, unsigned op, const uint8_t *operand)
 {
-	uint64_t *top = &m->stack[m->depth] - 1, value;
+	uint64_t *top = &m->stack[m->depth], value;
 	const struct agent_source *source = m->source;
 
 	switch (op) {
@@ -407,7 +407,7 @@ const char *agent_evaluate(const struct agent_source *source, const uint8_t *cod
 		need = needs[op];
 		if (op == OP_END) {
 			if (m.depth)
-				*result = m.stack[m.depth - 1];
+				*result = m.stack[m.depth];
 			return NULL;
 		}
 		if (need.pops > m.depth)
