@@ -297,7 +297,7 @@ check-all: units $(addprefix $(O)/fuzz-,$(fuzzers)) machine-images guests libcro
 fuzz: $(addprefix $(O)/fuzz-,$(fuzzers))
 	$(Q)tools/fuzz $(O) $(or $(SECONDS_EACH),60) $(sort $(fuzzers))
 lint: $(O)/undercroft.elf
-	$(Q)$(MAKE) CC=clang O=$(O)/clang DEPS=$(DEPS) $(O)/clang/undercroft.elf units guests
+	$(Q)$(MAKE) CC=clang O=$(O)/clang DEPS=$(DEPS) $(O)/clang/undercroft.elf libcroft units guests
 	$(Q)tools/lint --self-test
 	$(Q)tools/lint --out $(O)
 format:

@@ -28,10 +28,21 @@ static enum croft_status knock(struct croft_vm *vm, struct croft_error *error)
 	static const char frames[] = "Qcroft.frame:1", nothing[] = "?";
 	const char *question = vm->wants_plain ? nothing : frames;
 	uint64_t until_us = wire_now_us() + vm->timeout_ms * 1000ull, noise = 0;
-	enum croft_status status = CROFT_ERROR_TIMEOUT;
+	enum croft_status status;
 	uint8_t wire[PACKET_WIRE_MAX(sizeof(frames))];
 	size_t length = packet_make(wire, question, strlen(question));
+	unsigned knocks = 0;
 
+	/*
+	 * Whoever was here before may have left frames behind, or an answer that nobody acknowledged. This is said
+	 * once: the answer may only be late, and then it would end the session that the answer begins.
+	 */
+	status = wire_write(&vm->wire, WIRE_RSP, frame_bye, sizeof(frame_bye), vm->timeout_ms, error);
+	if (!status)
+		status = wire_write(&vm->wire, WIRE_RSP, "+", 1, vm->timeout_ms, error);
+	if (status)
+		return status;
+	status = CROFT_ERROR_TIMEOUT;
 	while (status == CROFT_ERROR_TIMEOUT) {
 		uint64_t again_us = wire_now_us() + KNOCK_US + wire_time_us(&vm->wire, length);
 		enum packet_event event = PACKET_NOTHING;
@@ -39,12 +50,8 @@ static enum croft_status knock(struct croft_vm *vm, struct croft_error *error)
 
 		if (wire_now_us() >= until_us)
 			break;
-		/* whoever was here before may have left frames behind, or an answer that nobody acknowledged */
-		status = wire_write(&vm->wire, WIRE_RSP, frame_bye, sizeof(frame_bye), vm->timeout_ms, error);
-		if (!status)
-			status = wire_write(&vm->wire, WIRE_RSP, "+", 1, vm->timeout_ms, error);
-		if (!status)
-			status = wire_write(&vm->wire, WIRE_RSP, wire, length, vm->timeout_ms, error);
+		status = wire_write(&vm->wire, WIRE_RSP, wire, length, vm->timeout_ms, error);
+		knocks++;
 		vm->wire.counters.packets_sent++;
 		vm->wire.counters.waits++;
 		while (!status && event != PACKET_WHOLE) {
@@ -67,6 +74,8 @@ static enum croft_status knock(struct croft_vm *vm, struct croft_error *error)
 				 vm->target, vm->timeout_ms);
 	if (!status)
 		vm->wire.counters.packets_received++;
+	/* each knock may be answered */
+	vm->stale = knocks ? knocks - 1 : 0;
 	return status;
 }
 
@@ -79,6 +88,7 @@ static enum croft_status agree(struct croft_vm *vm, unsigned flags, struct croft
 		return status;
 	if (!vm->wants_plain && answer_is(vm, "OK")) {
 		wire_frame(&vm->wire);
+		vm->stale = 0;
 		vm->acks_off = vm->is_undercroft = true;
 		return CROFT_OK;
 	}

@@ -154,7 +154,11 @@ static enum croft_status waited(struct croft_vm *vm, struct patience *p, enum cr
 	}
 	if (status != CROFT_ERROR_TIMEOUT || now >= p->until_us)
 		return status;
-	return now >= p->repeat_us && !vm->acks_off ? repeat(vm, p, error) : CROFT_OK;
+	if (now < p->repeat_us || vm->acks_off)
+		return CROFT_OK;
+	/* if it was heard and is only slow, there will be two answers */
+	vm->stale += !vm->acknowledged;
+	return repeat(vm, p, error);
 }
 
 /* The next packet, whatever it is. */

@@ -170,6 +170,10 @@ static void handle(struct fake_stub *stub)
 		return;
 	}
 	keep(stub, question, stub->reader.length);
+	if (stub->slow_ms) {
+		usleep(stub->slow_ms * 1000);
+		stub->slow_ms = 0;
+	}
 	if (++stub->questions == stub->deaf) {
 		shutdown(stub->fd, SHUT_RDWR);
 		return;

@@ -35,6 +35,7 @@ struct fake_stub {
 	unsigned drop;			/* so many questions are not heard */
 	unsigned deaf;			/* hangs up at this question, counted from 1; 0: never */
 	unsigned delay_ms;		/* before each answer */
+	unsigned slow_ms;		/* before the first one */
 	/* more than the script: returns whether it has written an answer, or NULL */
 	bool (*answer)(void *data, const char *question, size_t length, char *answer, size_t *answer_length);
 	void *data;

@@ -22,7 +22,10 @@
 #include "client/libcroft/wire.h"
 #include "tests/fakes/fake_stub.h"
 
-#define TIMEOUT_MS 300u
+/* Long enough for any machine; where it is waited for, shorter. */
+#define TIMEOUT_MS 5000u
+#define SHORT_MS   300u
+#define MIDDLE_MS  1000u
 
 #define SUPPORTED_OURS                                                                                    \
 	"PacketSize=1000;vContSupported+;swbreak+;hwbreak+;ConditionalBreakpoints+;qXfer:features:read+;" \
@@ -63,18 +66,23 @@ static const struct fake_line ours[] = {
 	{NULL, NULL},
 };
 
-static void open_vm(struct fake_stub *stub, unsigned flags, struct croft_vm **vm)
+static void open_vm_within(struct fake_stub *stub, unsigned flags, unsigned timeout_ms, struct croft_vm **vm)
 {
 	struct croft_error error;
 	enum croft_status status;
 
 	fake_stub_start(stub);
-	status = croft_vm_open(stub->target, flags, TIMEOUT_MS, vm, &error);
+	status = croft_vm_open(stub->target, flags, timeout_ms, vm, &error);
 	if (status)
 		print_message("%s\n", error.text);
 	assert_int_equal(status, CROFT_OK);
 	assert_int_equal(error.status, CROFT_OK);
 	assert_string_equal(error.text, "");
+}
+
+static void open_vm(struct fake_stub *stub, unsigned flags, struct croft_vm **vm)
+{
+	open_vm_within(stub, flags, TIMEOUT_MS, vm);
 }
 
 static void close_vm(struct fake_stub *stub, struct croft_vm *vm)
@@ -236,7 +244,7 @@ static void test_a_silent_wire(void **state)
 
 	stub->drop = UINT32_MAX;
 	fake_stub_start(stub);
-	assert_int_equal(croft_vm_open(stub->target, 0, TIMEOUT_MS, &vm, &error), CROFT_ERROR_TIMEOUT);
+	assert_int_equal(croft_vm_open(stub->target, 0, SHORT_MS, &vm, &error), CROFT_ERROR_TIMEOUT);
 	assert_null(vm);
 	assert_non_null(strstr(error.text, "no answer in 300 ms"));
 	assert_true(wire_now_us() - start < 2000000);
@@ -255,6 +263,39 @@ static void test_a_first_question_that_is_lost(void **state)
 	fake_stub_start(stub);
 	assert_int_equal(croft_vm_open(stub->target, 0, 5000, &vm, &error), CROFT_OK);
 	assert_true(croft_vm_is_framed(vm));
+	close_vm(stub, vm);
+}
+
+/* A guest that sleeps is looked away from now and then only: what was said twice meanwhile ends nothing. */
+static void test_a_first_answer_that_is_late(void **state)
+{
+	struct fake_stub *stub = make_framed();
+	struct croft_error error;
+	struct croft_vm *vm;
+	uint64_t value;
+	(void)state;
+
+	stub->slow_ms = 2300;
+	open_vm(stub, 0, &vm);
+	assert_true(croft_vm_is_framed(vm));
+	assert_int_equal(stub->byes, 0);
+	assert_int_equal(croft_cpu_read(croft_vm_cpu(vm), "rax", &value, &error), CROFT_OK);
+	assert_int_equal(value, 1);
+	close_vm(stub, vm);
+
+	stub = make_stub(ours);
+	stub->slow_ms = 2300;
+	open_vm(stub, 0, &vm);
+	assert_false(croft_vm_is_framed(vm));
+	assert_int_equal(fake_stub_count(stub, "Qcroft.frame:1"), 3);
+	assert_int_equal(croft_cpu_read(croft_vm_cpu(vm), "rax", &value, &error), CROFT_OK);
+	assert_int_equal(value, 1);
+	/* the same, later */
+	stub->slow_ms = 2300;
+	assert_int_equal(croft_cpu_read(croft_vm_cpu(vm), "cr0", &value, &error), CROFT_OK);
+	assert_int_equal(value, 0x80500033);
+	assert_int_equal(croft_cpu_read(croft_vm_cpu(vm), "cr3", &value, &error), CROFT_OK);
+	assert_int_equal(value, 0x1000);
 	close_vm(stub, vm);
 }
 
@@ -676,7 +717,7 @@ static void test_a_guest_that_cannot_be_stopped(void **state)
 	(void)state;
 
 	stub->interrupted = NULL;
-	open_vm(stub, 0, &vm);
+	open_vm_within(stub, 0, MIDDLE_MS, &vm);
 	assert_int_equal(croft_vm_run(vm, &error), CROFT_OK);
 	assert_int_equal(croft_vm_stop(vm, NULL, &error), CROFT_ERROR_TIMEOUT);
 	assert_non_null(strstr(error.text, "does not stop"));
@@ -738,7 +779,7 @@ static void test_events_decide(void **state)
 	assert_int_equal(croft_event_add(vm, ask, &first, NULL, &error), CROFT_OK);
 	assert_int_equal(croft_event_add(vm, ask, &second, &event, &error), CROFT_OK);
 	assert_int_equal(croft_vm_step(vm, &error), CROFT_OK);
-	assert_int_equal(croft_vm_wait(vm, 1000, &stop, &error), CROFT_OK);
+	assert_int_equal(croft_vm_wait(vm, TIMEOUT_MS, &stop, &error), CROFT_OK);
 	assert_int_equal(stop->kind, CROFT_STOP_STEP);
 	assert_int_equal(first.count, 3);
 	assert_int_equal(second.count, 3);
@@ -749,7 +790,7 @@ static void test_events_decide(void **state)
 	croft_event_remove(event);
 	first.count = 2;
 	assert_int_equal(croft_vm_step(vm, &error), CROFT_OK);
-	assert_int_equal(croft_vm_wait(vm, 1000, &stop, &error), CROFT_OK);
+	assert_int_equal(croft_vm_wait(vm, TIMEOUT_MS, &stop, &error), CROFT_OK);
 	assert_int_equal(second.count, 3);
 	close_vm(stub, vm);
 }
@@ -765,7 +806,7 @@ static void test_a_stop_that_comes_meanwhile(void **state)
 	stub->stop = "T05watch:1000;thread:1;10:3412000000000000;";
 	open_vm(stub, 0, &vm);
 	assert_int_equal(croft_vm_run(vm, &error), CROFT_OK);
-	assert_int_equal(croft_vm_pump(vm, 1000, &error), CROFT_OK);
+	assert_int_equal(croft_vm_pump(vm, TIMEOUT_MS, &error), CROFT_OK);
 	assert_true(croft_vm_is_running(vm));
 	assert_int_equal(croft_vm_wait(vm, 0, &stop, &error), CROFT_OK);
 	assert_int_equal(stop->kind, CROFT_STOP_WATCH_WRITE);
@@ -786,7 +827,7 @@ static void test_wrong_stops(void **state)
 		stub->stop = stops[i];
 		open_vm(stub, 0, &vm);
 		assert_int_equal(croft_vm_run(vm, &error), CROFT_OK);
-		assert_int_equal(croft_vm_wait(vm, 1000, NULL, &error), CROFT_ERROR_PROTOCOL);
+		assert_int_equal(croft_vm_wait(vm, TIMEOUT_MS, NULL, &error), CROFT_ERROR_PROTOCOL);
 		close_vm(stub, vm);
 	}
 }
@@ -803,7 +844,7 @@ static void test_a_machine_that_goes(void **state)
 	stub->stop = "W00";
 	open_vm(stub, 0, &vm);
 	assert_int_equal(croft_vm_run(vm, &error), CROFT_OK);
-	assert_int_equal(croft_vm_wait(vm, 1000, &stop, &error), CROFT_OK);
+	assert_int_equal(croft_vm_wait(vm, TIMEOUT_MS, &stop, &error), CROFT_OK);
 	assert_int_equal(stop->kind, CROFT_STOP_GONE);
 	assert_int_equal(croft_cpu_read(croft_vm_cpu(vm), "rax", &value, &error), CROFT_ERROR_LOST);
 	assert_int_equal(croft_vm_run(vm, &error), CROFT_ERROR_LOST);
@@ -882,7 +923,7 @@ static void test_a_breakpoint_hits(void **state)
 	open_vm(stub, 0, &vm);
 	assert_int_equal(croft_breakpoint_add(vm, &what, &here, &error), CROFT_OK);
 	assert_int_equal(croft_vm_run(vm, &error), CROFT_OK);
-	assert_int_equal(croft_vm_wait(vm, 1000, &stop, &error), CROFT_OK);
+	assert_int_equal(croft_vm_wait(vm, TIMEOUT_MS, &stop, &error), CROFT_OK);
 	assert_int_equal(stop->kind, CROFT_STOP_BREAK);
 	assert_ptr_equal(stop->breakpoint, here);
 	assert_int_equal(stop->address, 0x1234);
@@ -893,7 +934,7 @@ static void test_a_breakpoint_hits(void **state)
 	what.data = &asked;
 	assert_int_equal(croft_breakpoint_add(vm, &what, &here, &error), CROFT_OK);
 	assert_int_equal(croft_vm_run(vm, &error), CROFT_OK);
-	assert_int_equal(croft_vm_wait(vm, 1000, &stop, &error), CROFT_OK);
+	assert_int_equal(croft_vm_wait(vm, TIMEOUT_MS, &stop, &error), CROFT_OK);
 	assert_int_equal(asked.count, 4);
 	assert_int_equal(croft_breakpoint_hits(here), 4);
 	close_vm(stub, vm);
@@ -916,7 +957,7 @@ static void test_stepping_over_a_breakpoint(void **state)
 	open_vm(stub, 0, &vm);
 	assert_int_equal(croft_breakpoint_add(vm, &what, NULL, &error), CROFT_OK);
 	assert_int_equal(croft_vm_run(vm, &error), CROFT_OK);
-	assert_int_equal(croft_vm_wait(vm, 1000, &stop, &error), CROFT_OK);
+	assert_int_equal(croft_vm_wait(vm, TIMEOUT_MS, &stop, &error), CROFT_OK);
 	assert_non_null(strstr(stub->said, "|z0,1122334455667788,1|s|g|Z0,1122334455667788,1|c|"));
 	assert_int_equal(stop->kind, CROFT_STOP_BREAK);
 	assert_non_null(stop->breakpoint);
@@ -1005,7 +1046,7 @@ static void test_monitor(void **state)
 	stub->stop = "S05";
 	croft_vm_set_text_handler(vm, keep_text, &kept);
 	assert_int_equal(croft_vm_run(vm, &error), CROFT_OK);
-	assert_int_equal(croft_vm_wait(vm, 1000, NULL, &error), CROFT_OK);
+	assert_int_equal(croft_vm_wait(vm, TIMEOUT_MS, NULL, &error), CROFT_OK);
 	assert_string_equal(kept.output, "hi\n");
 	close_vm(stub, vm);
 }
@@ -1049,7 +1090,7 @@ static void test_packets_as_they_are(void **state)
 	assert_int_equal(croft_packet_receive(vm, 100, &reply, &length, &error), CROFT_ERROR_ARGUMENT);
 	assert_int_equal(croft_packet_go(vm, "c", 1, &error), CROFT_OK);
 	assert_int_equal(croft_packet_ask(vm, "g", 1, &reply, &length, &error), CROFT_ERROR_RUNNING);
-	assert_int_equal(croft_packet_receive(vm, 1000, &reply, &length, &error), CROFT_OK);
+	assert_int_equal(croft_packet_receive(vm, TIMEOUT_MS, &reply, &length, &error), CROFT_OK);
 	assert_string_equal(reply, stub->stop);
 	croft_free(reply);
 	assert_int_equal(croft_cpu_read(croft_vm_cpu(vm), "rip", &value, &error), CROFT_OK);
@@ -1058,7 +1099,7 @@ static void test_packets_as_they_are(void **state)
 	assert_int_equal(croft_breakpoint_add(vm, &what, NULL, &error), CROFT_OK);
 	stub->stop = "T05thread:1;10:3412000000000000;120:34120000;";
 	assert_int_equal(croft_packet_go(vm, "c", 1, &error), CROFT_OK);
-	assert_int_equal(croft_vm_pump(vm, 1000, &error), CROFT_OK);
+	assert_int_equal(croft_vm_pump(vm, TIMEOUT_MS, &error), CROFT_OK);
 	assert_int_equal(croft_packet_receive(vm, 0, &reply, &length, &error), CROFT_OK);
 	assert_string_equal(reply, stub->stop);
 	croft_free(reply);
@@ -1080,7 +1121,7 @@ static void test_bulk(void **state)
 	assert_int_equal(croft_bulk_read(vm, bytes, sizeof(bytes), 20, &done, &error), CROFT_ERROR_TIMEOUT);
 	assert_int_equal(croft_packet_ask(vm, "qbulk", 5, &reply, &length, &error), CROFT_OK);
 	croft_free(reply);
-	assert_int_equal(croft_bulk_read(vm, bytes, sizeof(bytes), 1000, &done, &error), CROFT_OK);
+	assert_int_equal(croft_bulk_read(vm, bytes, sizeof(bytes), TIMEOUT_MS, &done, &error), CROFT_OK);
 	assert_string_equal(bytes, "large contents");
 	close_vm(stub, vm);
 }
@@ -1096,7 +1137,7 @@ static void test_damage_is_repaired(void **state)
 	uint64_t value;
 	(void)state;
 
-	open_vm(stub, CROFT_OPEN_PLAIN, &vm);
+	open_vm_within(stub, CROFT_OPEN_PLAIN, MIDDLE_MS, &vm);
 	stub->damage = 1;
 	assert_int_equal(croft_cpu_read(croft_vm_cpu(vm), "rax", &value, &error), CROFT_OK);
 	assert_int_equal(stub->nacks, 1);
@@ -1119,10 +1160,10 @@ static void test_an_answer_that_never_comes(void **state)
 	(void)state;
 
 	stub->framed = true;
-	open_vm(stub, 0, &vm);
+	open_vm_within(stub, 0, MIDDLE_MS, &vm);
 	start = wire_now_us();
 	assert_int_equal(croft_cpu_read(croft_vm_cpu(vm), "cr0", &value, &error), CROFT_ERROR_TIMEOUT);
-	assert_true(wire_now_us() - start >= TIMEOUT_MS * 1000 && wire_now_us() - start < 4 * TIMEOUT_MS * 1000);
+	assert_true(wire_now_us() - start >= MIDDLE_MS * 1000 && wire_now_us() - start < 4 * MIDDLE_MS * 1000);
 	/* nothing that comes later is taken for another answer */
 	assert_int_equal(croft_cpu_read(croft_vm_cpu(vm), "rbx", &value, &error), CROFT_ERROR_TIMEOUT);
 	assert_int_not_equal(croft_vm_close(vm, &error), CROFT_OK);
@@ -1191,7 +1232,7 @@ static void test_an_end_that_lies(void **state)
 		char *text;
 
 		fake_stub_start(stub);
-		if (croft_vm_open(stub->target, CROFT_OPEN_PLAIN, TIMEOUT_MS, &vm, &error) == CROFT_OK) {
+		if (croft_vm_open(stub->target, CROFT_OPEN_PLAIN, SHORT_MS, &vm, &error) == CROFT_OK) {
 			(void)croft_cpu_read(croft_vm_cpu(vm), "rax", &value, &error);
 			(void)croft_cpu_load(croft_vm_cpu(vm), 0xff, &error);
 			(void)croft_memory_read(vm, croft_physical(), 0, bytes, 64, &count, &error);
@@ -1221,6 +1262,7 @@ int main(void)
 		cmocka_unit_test(test_flags),
 		cmocka_unit_test(test_a_silent_wire),
 		cmocka_unit_test(test_a_first_question_that_is_lost),
+		cmocka_unit_test(test_a_first_answer_that_is_late),
 		cmocka_unit_test(test_noise),
 		cmocka_unit_test(test_registers_are_read_once),
 		cmocka_unit_test(test_registers_are_written_before_it_goes_on),
