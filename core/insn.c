@@ -150,12 +150,14 @@ static uint32_t mnemonic_flags(ZydisMnemonic mnemonic)
 	}
 }
 
-static uint32_t operand_flags(const ZydisDecodedOperand *operand)
+static uint32_t operand_flags(ZydisMnemonic mnemonic, const ZydisDecodedOperand *operand)
 {
 	uint32_t flags = 0;
 
+	/* LSS, SYSCALL and far transfers block nothing */
 	if (operand->type == ZYDIS_OPERAND_TYPE_REGISTER && operand->reg.value == ZYDIS_REGISTER_SS &&
-	    (operand->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE))
+	    (operand->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE) &&
+	    (mnemonic == ZYDIS_MNEMONIC_MOV || mnemonic == ZYDIS_MNEMONIC_POP))
 		return INSN_LOADS_SS;
 	if (operand->type != ZYDIS_OPERAND_TYPE_MEMORY)
 		return 0;
@@ -196,7 +198,7 @@ int insn_decode(struct vcpu *vcpu, struct insn *out)
 			out->flags |= INSN_REP;
 	}
 	for (unsigned i = 0; i < instruction.operand_count; i++) {
-		uint32_t flags = operand_flags(&operands[i]);
+		uint32_t flags = operand_flags(instruction.mnemonic, &operands[i]);
 		unsigned size = operands[i].size / 8u;
 
 		out->flags |= flags;

@@ -28,12 +28,27 @@
 
 #define IS(insn_flags, bits) (((insn_flags) & (bits)) == (bits))
 
+/* What MOV SS and POP SS hold off comes with them, so it is the one that stores TF. */
+static uint32_t flags_behind(struct vcpu *vcpu, const struct insn *insn)
+{
+	uint64_t rip = vcpu->rip;
+	struct insn next;
+	bool known;
+
+	vcpu->rip += insn->length;
+	known = !insn_decode(vcpu, &next);
+	vcpu->rip = rip;
+	return known ? next.flags : 0;
+}
+
 void single_begin(struct vcpu *vcpu, const struct insn *insn)
 {
 	const struct backend_ops *backend = vcpu->backend;
 	struct single_state *single = &vcpu->single;
 
 	single->flags = insn ? insn->flags : 0;
+	if (single->flags & INSN_LOADS_SS)
+		single->flags = flags_behind(vcpu, insn);
 	single->guest_tf = (vcpu->rflags & TF) != 0;
 	single->dr6 = dr_get(vcpu, REG_DR6);
 	/* so that what the instruction hits can be told from what was there */

@@ -164,6 +164,20 @@ static void test_pushf(void **state)
 	assert_int_equal(*top, X86_FLAGS_IF | X86_FLAGS_FIXED);
 }
 
+/* MOV SS: the trap waits for what is behind it. */
+static void test_pushf_behind_mov_ss(void **state)
+{
+	uint16_t *top = fake_memory_at(&spine.fake.platform, STACK - 8, 2);
+
+	(void)state;
+	STEP("\x8e\xd0\x9c");
+	vcpu->gpr[GPR_RSP] = STACK - 8;
+	*top = (uint16_t)vcpu->rflags;
+	vcpu->rip += 3;
+	trap();
+	assert_int_equal(*top, X86_FLAGS_FIXED);
+}
+
 static void test_pushf_of_the_guests_own(void **state)
 {
 	const uint16_t *top = fake_memory_at(&spine.fake.platform, STACK - 8, 2);
@@ -630,6 +644,7 @@ int main(void)
 		TEST(test_plain),
 		TEST(test_guest_steps_itself),
 		TEST(test_pushf),
+		TEST(test_pushf_behind_mov_ss),
 		TEST(test_pushf_of_the_guests_own),
 		TEST(test_pushf_on_a_short_stack),
 		TEST(test_pushf_long64),

@@ -16,10 +16,12 @@
 	popfl
 	movl %ss, %eax
 	movl %eax, %ss
-	nop
+	pushfl
 	movl $3, %ecx
 	movl $steps_buffer, %edi
 	rep stosb
+	popl %eax
+	orl %eax, steps_flags
 	ret
 
 	snippet steps_traps
