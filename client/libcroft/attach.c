@@ -309,6 +309,7 @@ enum croft_status croft_vm_open(const char *target, unsigned flags, unsigned tim
 		status = error_set(error, CROFT_ERROR_ARGUMENT, "these flags do not go together: 0x%x", flags);
 	else
 		status = wire_open(&vm->wire, vm->target, vm->timeout_ms, error);
+	vm->wire.seldom = &vm->running;
 	if (status) {
 		free_vm(vm);
 		return status;

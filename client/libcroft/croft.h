@@ -24,7 +24,8 @@
  * they may use everything but what runs, steps, waits for, stops or closes the VM: CROFT_ERROR_NESTED.
  *
  * Life. An attached VM is to be talked to at least once a second, or Undercroft takes its debugger for lost and lets
- * the guest go: who does something else meanwhile calls croft_vm_pump().
+ * the guest go: who does something else meanwhile calls croft_vm_pump(). The other way round silence says nothing while
+ * the guest runs, as code that never leaves it keeps Undercroft silent; struct croft_counters shows it.
  */
 #ifndef CROFT_H
 #define CROFT_H

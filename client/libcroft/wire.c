@@ -150,7 +150,9 @@ static bool look_out(struct wire *wire)
 
 static enum croft_status is_lost(struct wire *wire, struct croft_error *error)
 {
-	if (wire->framed && frame_is_over(&wire->frame))
+	bool seldom = wire->seldom && *wire->seldom;
+
+	if (wire->framed && (seldom ? wire->frame.over : frame_is_over(&wire->frame)))
 		return error_set(error, CROFT_ERROR_LOST, "%s: the other end is not heard any more", wire->name);
 	if (wire->gone)
 		return error_set(error, CROFT_ERROR_LOST, "%s: the other end has hung up", wire->name);
@@ -192,8 +194,12 @@ enum croft_status wire_wait(struct wire *wire, enum wire_channel channel, uint64
 		bool full = wire->framed && look_out(wire);
 
 		look_in(wire);
-		if (has_come(wire, channel))
+		if (has_come(wire, channel)) {
+			/* an acknowledgement that is due now would else wait until somebody waits again */
+			if (wire->framed)
+				(void)look_out(wire);
 			return CROFT_OK;
+		}
 		if (is_lost(wire, error))
 			return CROFT_ERROR_LOST;
 		if (take_interrupt(wire))

@@ -21,6 +21,7 @@ struct wire {
 	int wake;	  /* an eventfd: makes a wait look at interrupted */
 	atomic_bool interrupted;
 	bool framed, gone;
+	const bool *seldom; /* while true, the other end is heard when it has time: its silence means nothing */
 	croft_text_fn *text;
 	void *text_data;
 	struct croft_counters counters;
