@@ -32,14 +32,14 @@ say  = @printf '  %-7s %s\n' $(1) $(patsubst $(O)/%,%,$(2))
 endif
 
 .PHONY: all
-all: $(O)/undercroft.elf libcroft
+all: $(O)/undercroft.elf libcroft croft
 
 # --- targets that must work before anything is installed ------------------------------------------------------------
 
 .PHONY: help clean distclean deps demo check check-full install
 help:
 	@printf '%s\n' \
-	'make                build $(O)/undercroft.elf, and libcroft for the debugger'"'"'s computer' \
+	'make                build $(O)/undercroft.elf, croft and libcroft for the debugger'"'"'s computer' \
 	'make demo           boot Debian from its own disk inside Undercroft (BATCH=1: to the prompt, then exit)' \
 	'make check          unit and machine tests      make check-full      all of them, 6 GiB of memory included' \
 	'make check-unit     unit tests alone            make check-machine   machine tests alone (K=pattern)' \
@@ -50,7 +50,7 @@ help:
 	'make fuzz           all fuzzers (SECONDS_EACH=60)' \
 	'make format         clang-format the tree' \
 	'make deps           install what building and testing need' \
-	'make install        libcroft and what debuggers need, to PREFIX (/usr/local) below DESTDIR' \
+	'make install        croft, libcroft and what debuggers need, to PREFIX (/usr/local) below DESTDIR' \
 	'make clean          remove what was built          make distclean  and what was downloaded' \
 	'' \
 	'O=DIR out of tree   CC=clang   V=1 shows the commands'
@@ -59,7 +59,7 @@ deps:
 	$(Q)tools/deps --dest $(DEPS)
 
 PREFIX ?= /usr/local
-install: install-libcroft
+install: install-libcroft install-croft
 	$(Q)install -d '$(DESTDIR)$(PREFIX)/share/undercroft/gdb'
 	$(Q)install -m 644 client/gdb/*.xml client/gdb/*.py '$(DESTDIR)$(PREFIX)/share/undercroft/gdb'
 
@@ -290,9 +290,9 @@ units: $(addprefix $(O)/unit/,$(units))
 check-unit: units
 	$(Q)tests/unit/run --summary $(O)/unit.summary $(addprefix $(O)/unit/,$(sort $(units)))
 machine-images: $(machine-images)
-check-machine: machine-images guests libcroft
+check-machine: machine-images guests libcroft croft
 	$(Q)tests/machine/run --out $(O) $(if $(K),-k '$(K)') --summary $(O)/machine.summary
-check-all: units $(addprefix $(O)/fuzz-,$(fuzzers)) machine-images guests libcroft
+check-all: units $(addprefix $(O)/fuzz-,$(fuzzers)) machine-images guests libcroft croft
 	$(Q)tools/check $(FULL) $(O) $(sort $(units)) -- $(sort $(fuzzers))
 fuzz: $(addprefix $(O)/fuzz-,$(fuzzers))
 	$(Q)tools/fuzz $(O) $(or $(SECONDS_EACH),60) $(sort $(fuzzers))
