@@ -31,8 +31,11 @@ enum link_channel { LINK_RSP, LINK_LOG, LINK_BULK, LINK_CHANNELS };
 #define LINK_LINGER_US 60000u
 #define LINK_AWAY      9u
 
-/* Framed: how long a write waits for the client to take anything. */
-#define LINK_WRITE_US 1000000u
+/*
+ * Framed: how long a write waits for the client to take anything. Half an answer leaves the client waiting for the
+ * rest, so it is nearly as long as silence may last.
+ */
+#define LINK_WRITE_US 3000000u
 
 struct link {
 	struct log_sink log; /* writes to LINK_LOG; to be added to a log where the frontend carries both */
