@@ -33,7 +33,8 @@ struct verb {
 
 extern const struct verb verb_help, verb_run, verb_stop, verb_step, verb_regs, verb_sregs, verb_msr, verb_mem,
 	verb_phys, verb_disas, verb_xlate, verb_pagetables, verb_gdt, verb_idt, verb_break, verb_watch, verb_delete,
-	verb_bt, verb_search, verb_symbols, verb_stats, verb_log, verb_console, verb_monitor, verb_config, verb_quit;
+	verb_bt, verb_search, verb_symbols, verb_stats, verb_log, verb_console, verb_monitor, verb_config, verb_dump,
+	verb_quit;
 
 /* By index from 0; NULL: no more. */
 const struct verb *verb_at(unsigned index);
