@@ -2,6 +2,7 @@
 /*
  * CPUs: values of registers, read when they are asked for, written before the VM goes on.
  */
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -176,13 +177,35 @@ static enum croft_status send_p(struct croft_vm *vm, unsigned index, struct crof
 	return session_send(vm, text, length, error);
 }
 
-/* All of these groups that are not known, some questions at once. A refusal of one is no error: it is absent. */
-static enum croft_status read_each(struct croft_cpu *cpu, unsigned groups, struct croft_error *error)
+/* Not an index: all general ones. */
+#define GENERAL_QUESTION UINT_MAX
+
+/* The answer to "g", or to "p" with a number. */
+static enum croft_status take_either(struct croft_cpu *cpu, unsigned index, struct croft_error *error)
+{
+	enum croft_status status;
+
+	if (index != GENERAL_QUESTION)
+		return take_one(cpu, index, error);
+	status = answer_content(cpu->vm, "registers", error);
+	return status ? status : take_general(cpu, error);
+}
+
+/*
+ * All of these groups that are not known, some questions at once, the first one "g" if general. A refusal of one is no
+ * error: it is absent.
+ */
+static enum croft_status read_each(struct croft_cpu *cpu, unsigned groups, bool general, struct croft_error *error)
 {
 	struct croft_vm *vm = cpu->vm;
 	unsigned asked[QUESTIONS_MAX], sent = 0, done = 0, next = 0;
 	enum croft_status status = CROFT_OK;
 
+	if (general) {
+		groups &= ~CROFT_GROUP_GENERAL;
+		status = session_send(vm, "g", 1, error);
+		asked[sent++] = GENERAL_QUESTION;
+	}
 	while (!status) {
 		while (next < vm->fact_count && !wants(cpu, next, groups))
 			next++;
@@ -195,7 +218,7 @@ static enum croft_status read_each(struct croft_cpu *cpu, unsigned groups, struc
 			break;
 		status = session_answer(vm, error);
 		done++;
-		if (!status && take_one(cpu, asked[(done - 1) % QUESTIONS_MAX], error) == CROFT_ERROR_PROTOCOL)
+		if (!status && take_either(cpu, asked[(done - 1) % QUESTIONS_MAX], error) == CROFT_ERROR_PROTOCOL)
 			status = CROFT_ERROR_PROTOCOL;
 	}
 	/* what else was asked is of no use any more */
@@ -217,10 +240,14 @@ enum croft_status croft_cpu_load(struct croft_cpu *cpu, unsigned groups, struct 
 {
 	enum croft_status status = before_reading(cpu, groups, error);
 
-	if (!status && wants_any(cpu, groups & CROFT_GROUP_GENERAL))
+	if (!status && wants_any(cpu, groups & CROFT_GROUP_GENERAL)) {
+		/* others answer with everything they have */
+		if (cpu->vm->is_undercroft)
+			return read_each(cpu, groups, true, error);
 		status = read_general(cpu, error);
+	}
 	if (!status)
-		status = read_each(cpu, groups, error);
+		status = read_each(cpu, groups, false, error);
 	return status;
 }
 
