@@ -64,7 +64,7 @@ install: install-libcroft install-croft
 	$(Q)install -m 644 client/gdb/*.xml client/gdb/*.py '$(DESTDIR)$(PREFIX)/share/undercroft/gdb'
 
 demo: deps
-	$(Q)$(MAKE) --no-print-directory $(O)/undercroft.img
+	$(Q)$(MAKE) --no-print-directory $(O)/undercroft.img croft
 	$(Q)tools/demo --out $(O) $(if $(BATCH),--batch)
 
 check: deps
