@@ -440,7 +440,7 @@ class Run:
                 try:
                     self._go()
                 except Outcome as outcome:
-                    decided = outcome
+                    decided = self._with_the_rest(outcome)
                 if self.process and self.machine.monitor and not self._died() and decided.status != DIED:
                     try:
                         self._look_afterwards()
@@ -546,6 +546,23 @@ class Run:
             pass
         while self._read(selector, self.com2_socket, self._on_com2):
             pass
+
+    def _with_the_rest(self, decided):
+        """What one port said before the other one said the last word counts, too."""
+        if decided.status != SEEN:
+            return decided
+        for port, stream in ((self.com1_socket, self.com1), (self.com2_socket, self.com2)):
+            try:
+                stream.feed(port.recv(65536))
+            except OSError:
+                pass  # nothing is left
+            self._check_fail(stream)
+        try:
+            if self.failed:
+                self._give_up()
+        except Outcome as outcome:
+            return outcome
+        return decided
 
     def _on_event(self, selector, event, reason):
         if event == "off":
