@@ -15,8 +15,8 @@ _Static_assert(LAYOUT_LOW + GPR_COUNT == LAYOUT_EIP && LAYOUT_LOW + (int)GPR_RSP
 	       "numbers overlap");
 
 /* GDB's order */
-static const uint8_t core_gpr[] = {GPR_RAX, GPR_RBX, GPR_RCX, GPR_RDX, GPR_RSI, GPR_RDI, GPR_RBP, GPR_RSP,
-				   GPR_R8,  GPR_R9,  GPR_R10, GPR_R11, GPR_R12, GPR_R13, GPR_R14, GPR_R15};
+const uint8_t layout_gpr[LAYOUT_RIP] = {GPR_RAX, GPR_RBX, GPR_RCX, GPR_RDX, GPR_RSI, GPR_RDI, GPR_RBP, GPR_RSP,
+					GPR_R8,	 GPR_R9,  GPR_R10, GPR_R11, GPR_R12, GPR_R13, GPR_R14, GPR_R15};
 static const uint8_t core_seg[] = {SEG_CS, SEG_SS, SEG_DS, SEG_ES, SEG_FS, SEG_GS};
 
 static const char *const gpr_names[GPR_COUNT] = {
@@ -65,8 +65,8 @@ static unsigned fpu_size(unsigned index)
 bool layout_find(unsigned number, struct layout_place *place)
 {
 	*place = (struct layout_place){.size = 4};
-	if (number < ARRAY_SIZE(core_gpr)) {
-		*place = (struct layout_place){.kind = LAYOUT_IS_GPR, .index = core_gpr[number], .size = 8};
+	if (number < LAYOUT_RIP) {
+		*place = (struct layout_place){.kind = LAYOUT_IS_GPR, .index = layout_gpr[number], .size = 8};
 	} else if (number == LAYOUT_RIP || number == LAYOUT_RFLAGS) {
 		place->kind = LAYOUT_IS_REG;
 		place->index = number == LAYOUT_RIP ? REG_RIP : REG_RFLAGS;

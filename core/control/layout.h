@@ -59,6 +59,9 @@ struct layout_place {
 	unsigned size; /* in bytes */
 };
 
+/* The general registers, numbers below LAYOUT_RIP: in regs.def. */
+extern const uint8_t layout_gpr[LAYOUT_RIP];
+
 /* False: there is no such register. */
 bool layout_find(unsigned number, struct layout_place *place);
 

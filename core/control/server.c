@@ -386,8 +386,14 @@ static bool server_is_attended(struct vcpu *vcpu)
 static bool server_reg(struct vcpu *vcpu, unsigned number, uint64_t *value)
 {
 	uint8_t bytes[LAYOUT_BYTES_MAX];
-	unsigned size = regs_get(vcpu, number, bytes);
+	unsigned size;
 
+	/* what conditions are made of */
+	if (number < LAYOUT_RIP) {
+		*value = vcpu->gpr[layout_gpr[number]];
+		return true;
+	}
+	size = regs_get(vcpu, number, bytes);
 	if (size == 0 || size > sizeof(*value))
 		return false;
 	*value = 0;

@@ -46,36 +46,33 @@ enum {
 	OP_PICK = 0x32,
 	OP_ROT,
 	OP_PRINTF,
-	OP_COUNT,
 };
 
-/* What an operation needs: values on the stack, bytes behind it. */
+/* What an operation needs: values on the stack, bytes behind it. Nothing: also what does not exist. */
 static const struct need {
-	bool exists;
-	uint8_t pops, pushes, operand;
-} needs[OP_COUNT] = {
-	[OP_ADD... OP_RSH_UNSIGNED] = {true, 2, 1, 0},
-	[OP_LOG_NOT] = {true, 1, 1, 0},
-	[OP_BIT_AND... OP_BIT_XOR] = {true, 2, 1, 0},
-	[OP_BIT_NOT] = {true, 1, 1, 0},
-	[OP_EQUAL... OP_LESS_UNSIGNED] = {true, 2, 1, 0},
-	[OP_EXT] = {true, 1, 1, 1},
-	[OP_REF8... OP_REF64] = {true, 1, 1, 0},
-	[OP_IF_GOTO] = {true, 1, 0, 2},
-	[OP_GOTO] = {true, 0, 0, 2},
-	[OP_CONST8] = {true, 0, 1, 1},
-	[OP_CONST16] = {true, 0, 1, 2},
-	[OP_CONST32] = {true, 0, 1, 4},
-	[OP_CONST64] = {true, 0, 1, 8},
-	[OP_REG] = {true, 0, 1, 2},
-	[OP_END] = {true, 0, 0, 0},
-	[OP_DUP] = {true, 1, 2, 0},
-	[OP_POP] = {true, 1, 0, 0},
-	[OP_ZERO_EXT] = {true, 1, 1, 1},
-	[OP_SWAP] = {true, 2, 2, 0},
-	[OP_PICK] = {true, 0, 1, 1},
-	[OP_ROT] = {true, 3, 3, 0},
-	[OP_PRINTF] = {true, 2, 0, 3},
+	uint8_t values, operand;
+} needs[UINT8_MAX + 1] = {
+	[OP_ADD... OP_RSH_UNSIGNED] = {2, 0},
+	[OP_LOG_NOT] = {1, 0},
+	[OP_BIT_AND... OP_BIT_XOR] = {2, 0},
+	[OP_BIT_NOT] = {1, 0},
+	[OP_EQUAL... OP_LESS_UNSIGNED] = {2, 0},
+	[OP_EXT] = {1, 1},
+	[OP_REF8... OP_REF64] = {1, 0},
+	[OP_IF_GOTO] = {1, 2},
+	[OP_GOTO] = {0, 2},
+	[OP_CONST8] = {0, 1},
+	[OP_CONST16] = {0, 2},
+	[OP_CONST32] = {0, 4},
+	[OP_CONST64] = {0, 8},
+	[OP_REG] = {0, 2},
+	[OP_DUP] = {1, 0},
+	[OP_POP] = {1, 0},
+	[OP_ZERO_EXT] = {1, 1},
+	[OP_SWAP] = {2, 0},
+	[OP_PICK] = {0, 1},
+	[OP_ROT] = {3, 0},
+	[OP_PRINTF] = {2, 3},
 };
 
 struct machine {
@@ -129,9 +126,6 @@ static uint64_t shift(uint64_t a, uint64_t count, unsigned op)
 static const char *binary(unsigned op, uint64_t a, uint64_t b, uint64_t *out)
 {
 	switch (op) {
-	case OP_MUL:
-		*out = a * b;
-		break;
 	case OP_DIV_SIGNED:
 	case OP_DIV_UNSIGNED:
 	case OP_REM_SIGNED:
@@ -285,102 +279,154 @@ static const char *print(struct machine *m, const uint8_t *operand)
 	return format_print(m, (const char *)m->code + m->at - length, length, arguments);
 }
 
-/* One operation whose values and operand are there. */
-static inline const char *operate(struct machine *m, unsigned op, const uint8_t *operand)
-{
-	uint64_t *top = &m->stack[m->depth], value;
-	const struct agent_source *source = m->source;
+static const char too_few[] = "too few values on the stack", too_many[] = "too many values on the stack";
 
-	switch (op) {
-	case OP_LOG_NOT:
-		*top = !*top;
-		break;
-	case OP_BIT_NOT:
-		*top = ~*top;
-		break;
-	case OP_EXT:
-		*top = sign_extend(*top, operand[0]);
-		break;
-	case OP_ZERO_EXT:
-		*top = zero_extend(*top, operand[0]);
-		break;
-	case OP_REF8:
-	case OP_REF16:
-	case OP_REF32:
-	case OP_REF64:
-		if (!source->memory(source->context, *top, 1u << (op - OP_REF8), top))
-			return "memory that cannot be read";
-		break;
-	case OP_IF_GOTO:
-		m->depth--;
-		if (*top)
-			m->at = operand_get(operand, 2);
-		break;
-	case OP_GOTO:
-		m->at = operand_get(operand, 2);
-		break;
-	case OP_CONST8:
-		m->depth++;
-		top[1] = operand[0];
-		break;
-	case OP_CONST16:
-	case OP_CONST32:
-	case OP_CONST64:
-		m->depth++;
-		top[1] = operand_get(operand, needs[op].operand);
-		break;
-	case OP_REG:
-		m->depth++;
-		if (!source->reg(source->context, (unsigned)operand[0] << 8 | operand[1], top + 1))
-			return "a register that does not exist";
-		break;
-	case OP_DUP:
-		m->depth++;
-		top[1] = *top;
-		break;
-	case OP_POP:
-		m->depth--;
-		break;
-	case OP_SWAP:
-		value = top[0];
-		top[0] = top[-1];
-		top[-1] = value;
-		break;
-	case OP_PICK:
-		if (operand[0] >= m->depth)
-			return "too few values on the stack";
-		m->depth++;
-		top[1] = top[-(int)operand[0]];
-		break;
-	case OP_ROT: /* a b c, c on top, becomes c a b */
-		value = top[0];
-		top[0] = top[-1];
-		top[-1] = top[-2];
-		top[-2] = value;
-		break;
-	case OP_PRINTF:
-		return print(m, operand);
-	case OP_ADD:
-		m->depth--;
-		top[-1] += top[0];
-		break;
-	case OP_SUB:
-		m->depth--;
-		top[-1] -= top[0];
-		break;
-	case OP_BIT_AND:
-		m->depth--;
-		top[-1] &= top[0];
-		break;
-	case OP_EQUAL:
-		m->depth--;
-		top[-1] = top[-1] == top[0];
-		break;
-	default:
-		m->depth--;
-		return binary(op, top[-1], top[0], &top[-1]);
+/*
+ * Until the end, or why not. What is under way is kept in registers: at and depth of the machine are print()'s.
+ */
+static const char *run(struct machine *m, uint64_t *result)
+{
+	const struct agent_source *source = m->source;
+	const uint8_t *const code = m->code, *operand;
+	const size_t length = m->length;
+	size_t at = 0;
+	unsigned depth = 0, op;
+
+	for (unsigned count = 0; count < AGENT_OPERATION_MAX; count++) {
+		uint64_t *top = &m->stack[depth], value;
+		const char *error = NULL;
+
+		if (at >= length)
+			return "the expression has no end";
+		op = code[at++];
+		operand = code + at;
+		if (needs[op].values > depth)
+			return too_few;
+		if (needs[op].operand > length - at)
+			return "the expression ends too early";
+		at += needs[op].operand;
+		switch (op) {
+		case OP_END:
+			*result = depth ? *top : 0;
+			return NULL;
+		case OP_LOG_NOT:
+			*top = !*top;
+			continue;
+		case OP_BIT_NOT:
+			*top = ~*top;
+			continue;
+		case OP_EXT:
+			*top = sign_extend(*top, operand[0]);
+			continue;
+		case OP_ZERO_EXT:
+			*top = zero_extend(*top, operand[0]);
+			continue;
+		case OP_REF8:
+		case OP_REF16:
+		case OP_REF32:
+		case OP_REF64:
+			if (!source->memory(source->context, *top, 1u << (op - OP_REF8), top))
+				return "memory that cannot be read";
+			continue;
+		case OP_IF_GOTO:
+			depth--;
+			if (*top)
+				at = operand_get(operand, 2);
+			continue;
+		case OP_GOTO:
+			at = operand_get(operand, 2);
+			continue;
+		case OP_POP:
+			depth--;
+			continue;
+		case OP_SWAP:
+			value = top[0];
+			top[0] = top[-1];
+			top[-1] = value;
+			continue;
+		case OP_ROT: /* a b c, c on top, becomes c a b */
+			value = top[0];
+			top[0] = top[-1];
+			top[-1] = top[-2];
+			top[-2] = value;
+			continue;
+		case OP_ADD:
+			depth--;
+			top[-1] += top[0];
+			continue;
+		case OP_SUB:
+			depth--;
+			top[-1] -= top[0];
+			continue;
+		case OP_MUL:
+			depth--;
+			top[-1] *= top[0];
+			continue;
+		case OP_BIT_AND:
+			depth--;
+			top[-1] &= top[0];
+			continue;
+		case OP_EQUAL:
+			depth--;
+			top[-1] = top[-1] == top[0];
+			continue;
+		case OP_DIV_SIGNED:
+		case OP_DIV_UNSIGNED:
+		case OP_REM_SIGNED:
+		case OP_REM_UNSIGNED:
+		case OP_LSH:
+		case OP_RSH_SIGNED:
+		case OP_RSH_UNSIGNED:
+		case OP_BIT_OR:
+		case OP_BIT_XOR:
+		case OP_LESS_SIGNED:
+		case OP_LESS_UNSIGNED:
+			depth--;
+			error = binary(op, top[-1], top[0], &top[-1]);
+			break;
+		case OP_PRINTF:
+			m->at = at;
+			m->depth = depth;
+			error = print(m, operand);
+			at = m->at;
+			depth = m->depth;
+			break;
+		case OP_CONST8:
+			value = operand[0];
+			goto push;
+		case OP_CONST16:
+		case OP_CONST32:
+		case OP_CONST64:
+			value = operand_get(operand, needs[op].operand);
+			goto push;
+		case OP_DUP:
+			value = *top;
+			goto push;
+		case OP_PICK:
+			if (operand[0] >= depth)
+				return too_few;
+			value = top[-(int)operand[0]];
+			goto push;
+		case OP_REG:
+			if (depth == AGENT_STACK_MAX)
+				return too_many;
+			if (!source->reg(source->context, (unsigned)operand[0] << 8 | operand[1], top + 1))
+				return "a register that does not exist";
+			depth++;
+			continue;
+		default:
+			return "an operation that does not exist";
+		}
+		if (error)
+			return error;
+		continue;
+	push:
+		if (depth == AGENT_STACK_MAX)
+			return too_many;
+		depth++;
+		top[1] = value;
 	}
-	return NULL;
+	return "a loop without end";
 }
 
 const char *agent_evaluate(const struct agent_source *source, const uint8_t *code, size_t length, uint64_t *result)
@@ -390,36 +436,7 @@ const char *agent_evaluate(const struct agent_source *source, const uint8_t *cod
 	m.source = source;
 	m.code = code;
 	m.length = length;
-	m.at = 0;
-	m.depth = 0;
 	m.print_left = AGENT_PRINT_MAX;
 	*result = 0;
-	for (unsigned count = 0; count < AGENT_OPERATION_MAX; count++) {
-		const char *error;
-		struct need need;
-		unsigned op;
-
-		if (m.at >= length)
-			return "the expression has no end";
-		op = code[m.at++];
-		if (op >= OP_COUNT || !needs[op].exists)
-			return "an operation that does not exist";
-		need = needs[op];
-		if (op == OP_END) {
-			if (m.depth)
-				*result = m.stack[m.depth];
-			return NULL;
-		}
-		if (need.pops > m.depth)
-			return "too few values on the stack";
-		if (m.depth - need.pops + need.pushes > AGENT_STACK_MAX)
-			return "too many values on the stack";
-		if (need.operand > length - m.at)
-			return "the expression ends too early";
-		m.at += need.operand;
-		error = operate(&m, op, code + m.at - need.operand);
-		if (error)
-			return error;
-	}
-	return "a loop without end";
+	return run(&m, result);
 }
