@@ -37,23 +37,22 @@ gva_t debug_pc(struct vcpu *vcpu)
 
 static bool is_planted_at(struct vcpu *vcpu, const struct breakpoint *b, gva_t pc)
 {
-	return b->planted && linear_cut(vcpu, b->address) == pc;
+	return b->planted && (uint32_t)b->address == (uint32_t)pc && linear_cut(vcpu, b->address) == pc;
 }
 
-struct breakpoint *debug_break_at(struct vcpu *vcpu, gva_t pc)
+struct breakpoint *debug_break_here(struct vcpu *vcpu)
 {
 	struct debug *debug = vcpu->debug;
+	gva_t pc;
 
+	if (!debug->pages_used)
+		return NULL;
+	pc = debug_pc(vcpu);
 	for (struct breakpoint *b = debug->breaks; b < debug->breaks + debug->breaks_end; b++) {
 		if (is_planted_at(vcpu, b, pc))
 			return b;
 	}
 	return NULL;
-}
-
-bool debug_break_here(struct vcpu *vcpu)
-{
-	return vcpu->debug->pages_used && debug_break_at(vcpu, debug_pc(vcpu));
 }
 
 void debug_break_withdraw(struct vcpu *vcpu, struct breakpoint *b)
@@ -349,9 +348,8 @@ bool debug_break_hit(struct vcpu *vcpu)
 	return true;
 }
 
-bool debug_break_insn(struct vcpu *vcpu, struct insn *insn)
+bool debug_break_insn(struct vcpu *vcpu, struct breakpoint *b, struct insn *insn)
 {
-	struct breakpoint *b = vcpu->debug->pages_used ? debug_break_at(vcpu, debug_pc(vcpu)) : NULL;
 	const struct planted_page *p = b ? debug_planted_page(vcpu, b->gpa & PAGE_MASK) : NULL;
 	uint64_t mode, at;
 

@@ -118,11 +118,8 @@ int debug_step_settle(struct vcpu *vcpu);
 /* RIP as a linear address, as breakpoints have it. */
 gva_t debug_pc(struct vcpu *vcpu);
 
-/* The first breakpoint that is planted at a linear address, or NULL. */
-struct breakpoint *debug_break_at(struct vcpu *vcpu, gva_t pc);
-
-/* Is a breakpoint planted at the instruction pointer? */
-bool debug_break_here(struct vcpu *vcpu);
+/* The first breakpoint that is planted at the instruction pointer, or NULL. */
+struct breakpoint *debug_break_here(struct vcpu *vcpu);
 
 /* A stepped range has come to an instruction: stops if it has a breakpoint of any kind that wants it. */
 void debug_break_arrived(struct vcpu *vcpu);
@@ -133,8 +130,11 @@ bool debug_break_report(struct vcpu *vcpu, const struct breakpoint *b);
 /* Does a breakpoint that is bound count now? */
 bool debug_break_counts(struct vcpu *vcpu, const struct breakpoint *b);
 
-/* insn_decode() of the instruction at RIP, remembered for those with a breakpoint. False: it cannot be decoded. */
-bool debug_break_insn(struct vcpu *vcpu, struct insn *insn);
+/*
+ * insn_decode() of the instruction at RIP, remembered by its breakpoint: debug_break_here()'s. False: it cannot be
+ * decoded.
+ */
+bool debug_break_insn(struct vcpu *vcpu, struct breakpoint *b, struct insn *insn);
 
 /* The instruction that debug_paging() let pass is done, or not: what it changed counts now. */
 void debug_paging_done(struct vcpu *vcpu);
@@ -206,7 +206,10 @@ struct planted_page *debug_planted_page(struct vcpu *vcpu, gpa_t page);
 /* What is planted or lies in planted pages has changed. */
 void debug_plants_refresh(struct vcpu *vcpu);
 
-/* Shows the page of the instruction at RIP as the guest has it, for that one instruction. */
-int debug_plant_step_over(struct vcpu *vcpu);
+/*
+ * Shows the page of the instruction at RIP as the guest has it, for that one instruction. here: debug_break_here()'s.
+ * Returns 0 or -ENOMEM.
+ */
+int debug_plant_step_over(struct vcpu *vcpu, const struct breakpoint *here);
 
 #endif

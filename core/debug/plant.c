@@ -290,17 +290,15 @@ void debug_plants_refresh(struct vcpu *vcpu)
 		code_leave(vcpu);
 }
 
-int debug_plant_step_over(struct vcpu *vcpu)
+int debug_plant_step_over(struct vcpu *vcpu, const struct breakpoint *here)
 {
-	const struct breakpoint *b;
 	gpa_t page;
 	bool may_cross;
 
 	if (!vcpu->debug->pages_used)
 		return 0;
-	b = debug_break_at(vcpu, debug_pc(vcpu));
-	if (b)
-		page = b->gpa & PAGE_MASK;
+	if (here)
+		page = here->gpa & PAGE_MASK;
 	else if (!code_page(vcpu, &page, &may_cross) || !debug_planted_page(vcpu, page))
 		return 0;
 	/* it may read its own page */

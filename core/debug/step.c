@@ -41,34 +41,36 @@ static bool halt_skip(struct vcpu *vcpu, const struct insn *insn)
 	return true;
 }
 
-static void single(struct vcpu *vcpu, const struct insn *insn)
+static void single(struct vcpu *vcpu, const struct breakpoint *here, const struct insn *insn)
 {
 	vcpu->debug->phase = PHASE_SINGLE;
 	debug_registers_pass(vcpu);
-	if (debug_plant_step_over(vcpu))
+	if (debug_plant_step_over(vcpu, here))
 		vcpu_fatal(vcpu, "no memory for nested page tables (raise reserved-size)");
 	single_begin(vcpu, insn);
 }
 
 bool debug_step_prepare(struct vcpu *vcpu)
 {
+	struct breakpoint *here;
 	struct insn insn;
 	bool known;
 
 	if (event_is_due(vcpu) || vcpu->debug->cpu_event)
 		return arrive(vcpu);
-	known = debug_break_insn(vcpu, &insn);
+	here = debug_break_here(vcpu);
+	known = debug_break_insn(vcpu, here, &insn);
 	if (known && insn.flags & INSN_HALT && vcpu->backend->reg_get(vcpu, REG_CPL) == 0)
 		return halt_skip(vcpu, &insn);
 	if (known && insn.flags & INSN_INTERRUPT && single_interrupt(vcpu, &insn))
 		return arrive(vcpu);
-	single(vcpu, known ? &insn : NULL);
+	single(vcpu, here, known ? &insn : NULL);
 	return false;
 }
 
 void debug_step_simple(struct vcpu *vcpu)
 {
-	single(vcpu, NULL);
+	single(vcpu, debug_break_here(vcpu), NULL);
 }
 
 static int single_settle(struct vcpu *vcpu)
