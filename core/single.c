@@ -41,19 +41,42 @@ static uint32_t flags_behind(struct vcpu *vcpu, const struct insn *insn)
 	return known ? next.flags : 0;
 }
 
+/*
+ * INT n and its like behind MOV SS cannot be delivered before it is executed. Without an IDT it is #GP, which exits
+ * with nothing pushed, and with the interrupt as what was being delivered. SDM vol. 2, "INT n/INTO/INT3/INT1"; for real
+ * mode, SDM vol. 3, "Interrupt and Exception Handling" (20.1.4)
+ */
+static void idt_hide(struct vcpu *vcpu)
+{
+	struct single_state *single = &vcpu->single;
+
+	single->idt_hidden = true;
+	single->saved = vcpu->backend->reg_get(vcpu, REG_IDTR_LIMIT);
+	vcpu->backend->reg_set(vcpu, REG_IDTR_LIMIT, 0);
+}
+
+bool single_idt_missed(const struct vcpu *vcpu)
+{
+	return vcpu->single.active && vcpu->single.idt_hidden && vcpu->rip != vcpu->single.rip;
+}
+
 void single_begin(struct vcpu *vcpu, const struct insn *insn)
 {
 	const struct backend_ops *backend = vcpu->backend;
 	struct single_state *single = &vcpu->single;
 
 	single->flags = insn ? insn->flags : 0;
-	if (single->flags & INSN_LOADS_SS)
+	single->rip = vcpu->rip;
+	if (single->flags & INSN_LOADS_SS) {
 		single->flags = flags_behind(vcpu, insn);
+		if (single->flags & INSN_INTERRUPT)
+			idt_hide(vcpu);
+	}
 	single->guest_tf = (vcpu->rflags & TF) != 0;
 	single->dr6 = dr_get(vcpu, REG_DR6);
 	/* so that what the instruction hits can be told from what was there */
 	backend->reg_set(vcpu, REG_DR6, backend->reg_get(vcpu, REG_DR6) & ~(uint64_t)(DR6_BS | DR6_B));
-	/* the ones that come here interrupt nothing */
+	/* the others that come here interrupt nothing */
 	if (single->flags & INSN_INTERRUPT)
 		single->flags = 0;
 	/* outside of long mode, these two leave TF alone and store it nowhere */
@@ -134,6 +157,9 @@ void single_end(struct vcpu *vcpu, bool completed)
 	single->active = false;
 	single->completed = completed;
 	vcpu->backend->step(vcpu, false);
+	if (single->idt_hidden)
+		vcpu->backend->reg_set(vcpu, REG_IDTR_LIMIT, single->saved);
+	single->idt_hidden = false;
 	trap = flags_settle(vcpu, completed);
 	dr_set(vcpu, REG_DR6, trap || hit ? (single->dr6 & ~(uint64_t)DR6_B) | hit : single->dr6);
 	if (completed && (trap || hit))

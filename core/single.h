@@ -24,6 +24,9 @@ void single_end(struct vcpu *vcpu, bool completed);
 /* Is the #DB that exited the trap behind the instruction, and not a breakpoint before it? */
 bool single_is_trap(struct vcpu *vcpu);
 
+/* Is the #GP that exited that of INT n, INT1, INT3 or INTO behind MOV SS, for which there was no IDT in the step? */
+bool single_idt_missed(const struct vcpu *vcpu);
+
 /*
  * Makes an event to be delivered of INT n, INT1, INT3 or INTO. Returns false if the instruction delivers nothing, or
  * only the CPU can tell: then it is stepped as others are.

@@ -17,6 +17,7 @@
 #include "core/single.h"
 
 #define VECTOR_DB 1
+#define VECTOR_GP 13
 #define VECTOR_PF 14
 
 #define ACCESS_LOOK (ACCESS_READ | ACCESS_EXEC)
@@ -377,13 +378,17 @@ static void debug_exception(struct vcpu *vcpu)
 enum verdict exit_exception(struct vcpu *vcpu)
 {
 	const struct exit_detail *detail = &vcpu->detail;
+	bool again;
 
 	vcpu->backend->decode_detail(vcpu);
+	again = detail->exception.vector == VECTOR_GP && single_idt_missed(vcpu);
 	if (detail->exception.vector == VECTOR_DB && !detail->exception.length) {
 		debug_exception(vcpu);
 		return VERDICT_RESUME;
 	}
 	instruction_end(vcpu, false);
+	if (again)
+		return VERDICT_RESUME;
 	if (detail->exception.vector == VECTOR_PF)
 		debug_page_fault(vcpu);
 	if (!detail->exception.length)

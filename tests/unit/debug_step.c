@@ -178,6 +178,69 @@ static void test_pushf_behind_mov_ss(void **state)
 	assert_int_equal(*top, X86_FLAGS_FIXED);
 }
 
+/* What cannot be delivered instead, because MOV SS has to be executed, finds no IDT and is delivered afterwards. */
+static void test_int_n_behind_mov_ss(void **state)
+{
+	const struct exit_detail detail = {.exception = {.vector = 13, .has_error = true, .error = 0x15 * 8 + 2}};
+	const struct event delivery = {.type = EVENT_SOFT_INTR, .vector = 0x15, .length = 2};
+
+	(void)state;
+	fake->reg[REG_IDTR_LIMIT] = 0x3ff;
+	STEP("\x8e\xd0\xcd\x15");
+	assert_true(vcpu->rflags & TF);
+	assert_int_equal(fake->reg[REG_IDTR_LIMIT], 0);
+	vcpu->rip += 2;
+	spine_exit(&spine, EXIT_EXCEPTION, 0, &detail, &delivery);
+	assert_int_equal(stops, 1);
+	assert_int_equal(fake->reg[REG_IDTR_LIMIT], 0x3ff);
+	assert_false(vcpu->rflags & TF);
+	assert_int_equal(spine_injected(&spine)->type, EVENT_SOFT_INTR);
+	assert_int_equal(spine_injected(&spine)->vector, 0x15);
+	arrive(HANDLER);
+}
+
+/* The CPU says that INT3 is one before it looks for a handler. */
+static void test_int3_behind_mov_ss(void **state)
+{
+	const struct exit_detail detail = {.exception = {.vector = 3, .length = 1}};
+
+	(void)state;
+	fake->reg[REG_IDTR_LIMIT] = 0x3ff;
+	STEP("\x8e\xd0\xcc");
+	vcpu->rip += 2;
+	spine_exit(&spine, EXIT_EXCEPTION, 0, &detail, NULL);
+	assert_int_equal(fake->reg[REG_IDTR_LIMIT], 0x3ff);
+	assert_false(vcpu->rflags & TF);
+	assert_int_equal(spine_injected(&spine)->type, EVENT_SOFT_EXCEPT);
+	assert_int_equal(spine_injected(&spine)->vector, 3);
+	arrive(HANDLER);
+}
+
+static void test_into_behind_mov_ss_without_overflow(void **state)
+{
+	(void)state;
+	fake->reg[REG_IDTR_LIMIT] = 0x3ff;
+	STEP("\x8e\xd0\xce");
+	vcpu->rip += 3;
+	trap();
+	assert_int_equal(fake->reg[REG_IDTR_LIMIT], 0x3ff);
+	assert_null(spine_injected(&spine));
+}
+
+/* MOV SS itself faults. */
+static void test_mov_ss_before_int_n_that_faults(void **state)
+{
+	(void)state;
+	fake->reg[REG_IDTR_LIMIT] = 0x3ff;
+	STEP("\x8e\xd0\xcd\x15");
+	exception(13);
+	assert_int_equal(fake->reg[REG_IDTR_LIMIT], 0x3ff);
+	assert_false(vcpu->rflags & TF);
+	assert_int_equal(spine_injected(&spine)->vector, 13);
+	assert_int_equal(spine_injected(&spine)->type, EVENT_EXCEPTION);
+	arrive(HANDLER);
+}
+
 static void test_pushf_of_the_guests_own(void **state)
 {
 	const uint16_t *top = fake_memory_at(&spine.fake.platform, STACK - 8, 2);
@@ -645,6 +708,10 @@ int main(void)
 		TEST(test_guest_steps_itself),
 		TEST(test_pushf),
 		TEST(test_pushf_behind_mov_ss),
+		TEST(test_int_n_behind_mov_ss),
+		TEST(test_int3_behind_mov_ss),
+		TEST(test_into_behind_mov_ss_without_overflow),
+		TEST(test_mov_ss_before_int_n_that_faults),
 		TEST(test_pushf_of_the_guests_own),
 		TEST(test_pushf_on_a_short_stack),
 		TEST(test_pushf_long64),

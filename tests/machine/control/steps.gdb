@@ -9,6 +9,12 @@ steps 8
 steps 7
 steps 10
 steps 10
+# INT n and INT3 behind MOV SS
+there steps_shadow
+steps-to steps_trap
+steps-to steps_shadow_int3
+steps-to steps_trap
+steps 6
 # an interrupt waits while it is stepped, and is there as soon as it is not
 there steps_interrupt
 steps-to steps_interruptible

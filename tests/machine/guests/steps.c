@@ -19,8 +19,8 @@
 #define EFER_SCE	 1u
 
 /* steps_code.S */
-void steps_plain(void), steps_traps(void), steps_interrupt(void), steps_halt(void), steps_sysenter(void);
-void steps_loop(void), steps_cpuid(void), steps_syscall(void);
+void steps_plain(void), steps_traps(void), steps_shadow(void), steps_interrupt(void), steps_halt(void);
+void steps_sysenter(void), steps_loop(void), steps_cpuid(void), steps_syscall(void);
 void steps_trap(void), steps_undefined(void), steps_sysenter_entry(void), steps_syscall_entry(void);
 extern uint32_t steps_flags, steps_trap_count, steps_loop_count, steps_cpuid_count;
 
@@ -61,6 +61,8 @@ void guest_main(void)
 	run32(steps_plain, 0);
 	run32(steps_traps, 0);
 	traps_check("software interrupts and #UD", 4);
+	run32(steps_shadow, 0);
+	traps_check("software interrupts behind MOV SS", 2);
 	irq0_raise();
 	run32(steps_interrupt, 0);
 	traps_check("an interrupt", 1);

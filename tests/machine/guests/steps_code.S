@@ -33,6 +33,17 @@
 	ud2
 	ret
 
+	/* MOV SS holds the trap back until they are done */
+	snippet steps_shadow
+	movl %ss, %eax
+	movl %eax, %ss
+	int $STEPS_INT
+	.globl steps_shadow_int3
+steps_shadow_int3:
+	movl %eax, %ss
+	int3
+	ret
+
 	/* the handler of all but the last of them */
 	.globl steps_trap
 steps_trap:
