@@ -21,6 +21,12 @@
 #define RETRY_BAUD     115200u
 #define BITS_PER_BYTE  10u
 
+/*
+ * A sign of life is answered with one, unless we have said something within that time: each end counts silence by its
+ * own clock, and an emulated machine's may be many times as fast as ours.
+ */
+#define ANSWER_US 20000u
+
 /* How long saying goodbye may take. */
 #define END_US 500000u
 
@@ -102,6 +108,7 @@ static bool has_come(const struct wire *wire, enum wire_channel channel)
 /* Reads what is there, as far as there is room for it. */
 static void look_in(struct wire *wire)
 {
+	uint64_t heard = wire->frame.good;
 	uint8_t bytes[4096];
 	size_t total = 0;
 
@@ -113,7 +120,7 @@ static void look_in(struct wire *wire)
 		if (count < 0)
 			wire->gone = true;
 		if (count <= 0)
-			return;
+			break;
 		wire->counters.bytes_received += (uint64_t)count;
 		total += (size_t)count;
 		if (wire->framed)
@@ -123,6 +130,8 @@ static void look_in(struct wire *wire)
 		if (wire->framed)
 			take_channels(wire);
 	}
+	if (wire->framed && wire->frame.good != heard && wire_now_us() - wire->frame.said_us >= ANSWER_US)
+		wire->frame.status_due = true;
 }
 
 /* --- out --- */
@@ -152,7 +161,9 @@ static enum croft_status is_lost(struct wire *wire, struct croft_error *error)
 {
 	bool seldom = wire->seldom && *wire->seldom;
 
-	if (wire->framed && (seldom ? wire->frame.over : frame_is_over(&wire->frame)))
+	if (wire->framed && wire->frame.over)
+		return error_set(error, CROFT_ERROR_LOST, "%s: the other end has ended the session", wire->name);
+	if (wire->framed && !seldom && frame_is_over(&wire->frame))
 		return error_set(error, CROFT_ERROR_LOST, "%s: the other end is not heard any more", wire->name);
 	if (wire->gone)
 		return error_set(error, CROFT_ERROR_LOST, "%s: the other end has hung up", wire->name);
@@ -191,15 +202,13 @@ static bool take_interrupt(struct wire *wire)
 enum croft_status wire_wait(struct wire *wire, enum wire_channel channel, uint64_t until_us, struct croft_error *error)
 {
 	for (;;) {
-		bool full = wire->framed && look_out(wire);
+		bool full;
 
 		look_in(wire);
-		if (has_come(wire, channel)) {
-			/* an acknowledgement that is due now would else wait until somebody waits again */
-			if (wire->framed)
-				(void)look_out(wire);
+		/* what is due to it would else wait until somebody waits again */
+		full = wire->framed && look_out(wire);
+		if (has_come(wire, channel))
 			return CROFT_OK;
-		}
 		if (is_lost(wire, error))
 			return CROFT_ERROR_LOST;
 		if (take_interrupt(wire))

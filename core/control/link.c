@@ -52,6 +52,25 @@ static uint64_t now_us(const struct link *link)
 	return link->frontend->platform->ops->now_us(link->frontend->platform);
 }
 
+static size_t write_plain(struct link *link, const uint8_t *bytes, size_t length)
+{
+	struct frontend *frontend = link->frontend;
+	uint64_t moved_us = frontend->platform->ops->now_us(frontend->platform);
+	size_t sent = 0;
+
+	if (look_after(link))
+		return 0;
+	while (sent < length) {
+		size_t taken = frontend->ops->write(frontend, bytes + sent, length - sent);
+
+		sent += taken;
+		take_in(link);
+		if (!frontend_retry(frontend, taken, frontend->stall_us, &moved_us))
+			break;
+	}
+	return sent;
+}
+
 /* --- framed ----------------------------------------------------------------------------------------------------- */
 
 static void become_plain(struct link *link)
@@ -68,9 +87,23 @@ static uint8_t hex_digit(uint8_t byte)
 	return (uint8_t)(byte >= 'a' && byte <= 'f' ? byte - 'a' + 10 : 0xff);
 }
 
+/* Is this byte within what begins as a DATA frame? Its type is behind COBS' first byte. */
+static bool is_framed_data(struct link *link, uint8_t byte)
+{
+	if (byte == 0)
+		link->head = 0;
+	else if (link->head < 2 && ++link->head == 2)
+		link->head_is_data = byte >= FRAME_DATA && byte < FRAME_DATA + FRAME_CHANNELS;
+	return link->head == 2 && link->head_is_data;
+}
+
 /* Is this the last byte of an RSP packet that came without frames? The packet then waits to be read. */
 static bool ends_packet(struct link *link, uint8_t byte)
 {
+	if (is_framed_data(link, byte)) {
+		link->packet = PACKET_NONE;
+		return false;
+	}
 	if (byte == '$') {
 		link->in_read = link->in_written = 0;
 		link->sum = 0;
@@ -140,6 +173,9 @@ static size_t pump(struct link *link)
 	if (link->framed && frame_is_over(&link->frame)) {
 		link->in_read = link->in_written;
 		become_plain(link);
+		/* one that was only held up would else wait for ever */
+		if (!link->frame.over)
+			(void)write_plain(link, frame_bye, sizeof(frame_bye));
 	}
 	return sent;
 }
@@ -198,25 +234,6 @@ static size_t write_framed(struct link *link, enum link_channel channel, const u
 }
 
 /* --- plain ------------------------------------------------------------------------------------------------------ */
-
-static size_t write_plain(struct link *link, const uint8_t *bytes, size_t length)
-{
-	struct frontend *frontend = link->frontend;
-	uint64_t moved_us = frontend->platform->ops->now_us(frontend->platform);
-	size_t sent = 0;
-
-	if (look_after(link))
-		return 0;
-	while (sent < length) {
-		size_t taken = frontend->ops->write(frontend, bytes + sent, length - sent);
-
-		sent += taken;
-		take_in(link);
-		if (!frontend_retry(frontend, taken, frontend->stall_us, &moved_us))
-			break;
-	}
-	return sent;
-}
 
 static void log_write_link(struct log_sink *sink, const char *text, size_t length)
 {
@@ -300,6 +317,7 @@ void link_frame(struct link *link)
 		retry_us += (uint32_t)(2 * FRAME_WIRE_MAX * BITS_PER_BYTE * 1000000ull / speed);
 	frame_init(&link->frame, retry_us, now_us(link));
 	link->packet = PACKET_NONE;
+	link->head = 0;
 	link->attached = true;
 	link->framed = true;
 	/* what came before the session is no part of it, what came with it is */

@@ -45,6 +45,8 @@ struct link {
 	unsigned in_read, in_written; /* run freely; their difference is how many bytes wait */
 	uint8_t packet;		      /* framed: how much of an RSP packet lies there, enum packet */
 	uint8_t sum;		      /* of its bytes */
+	uint8_t head;		      /* framed: bytes since the last delimiter, at most two are counted */
+	bool head_is_data;	      /* the second is a DATA frame's type */
 	uint64_t checked_us;
 	uint64_t away_us;  /* framed: link_poll() does not stay before that */
 	uint64_t heard_us; /* framed: when something last arrived */

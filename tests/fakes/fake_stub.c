@@ -24,6 +24,11 @@ static uint64_t now_us(void)
 	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
 }
 
+static uint64_t clock_us(const struct fake_stub *stub)
+{
+	return now_us() * (stub->fast ? stub->fast : 1);
+}
+
 /* Bytes to the client; a client that has gone does not matter. */
 static void put(struct fake_stub *stub, const void *data, size_t length)
 {
@@ -56,10 +61,12 @@ static void pump(struct fake_stub *stub)
 		return;
 	feed(stub, 1, &stub->log);
 	feed(stub, 2, &stub->bulk_left);
-	while ((length = frame_output(&stub->frame, &bytes, now_us())) != 0) {
+	while ((length = frame_output(&stub->frame, &bytes, clock_us(stub))) != 0) {
 		put(stub, bytes, length);
-		frame_sent(&stub->frame, length, now_us());
+		frame_sent(&stub->frame, length, clock_us(stub));
 	}
+	if (frame_is_over(&stub->frame))
+		stub->was_alone = true;
 }
 
 static void say(struct fake_stub *stub, const void *bytes, size_t length)
@@ -86,7 +93,7 @@ static void say(struct fake_stub *stub, const void *bytes, size_t length)
 			if (wait.revents && got <= 0)
 				return;
 			if (got > 0)
-				frame_receive(&stub->frame, room, (size_t)got, now_us());
+				frame_receive(&stub->frame, room, (size_t)got, clock_us(stub));
 		}
 	}
 }
@@ -153,7 +160,7 @@ static void keep(struct fake_stub *stub, const char *question, size_t length)
 static void begin_frames(struct fake_stub *stub)
 {
 	put(stub, "+$OK#9a", 7);
-	frame_init(&stub->frame, RETRY_US, now_us());
+	frame_init(&stub->frame, RETRY_US, clock_us(stub));
 	stub->in_frames = true;
 	stub->acks_off = true;
 }
@@ -195,6 +202,8 @@ static void handle(struct fake_stub *stub)
 	free(answer);
 	if (lets_go(question) && !line) {
 		stub->running = true;
+		if (stub->gives_up)
+			put(stub, frame_bye, sizeof(frame_bye));
 		stop(stub, stub->stop);
 		return;
 	}
@@ -246,7 +255,7 @@ static void take_in(struct fake_stub *stub, const uint8_t *bytes, size_t length)
 			take(stub, bytes[i]);
 			continue;
 		}
-		frame_receive(&stub->frame, &bytes[i], 1, now_us());
+		frame_receive(&stub->frame, &bytes[i], 1, clock_us(stub));
 		while (stub->in_frames && frame_read(&stub->frame, 0, &byte, 1))
 			take(stub, byte);
 		if (stub->frame.over) {

@@ -36,6 +36,8 @@ struct fake_stub {
 	unsigned deaf;			/* hangs up at this question, counted from 1; 0: never */
 	unsigned delay_ms;		/* before each answer */
 	unsigned slow_ms;		/* before the first one */
+	unsigned fast;			/* framed: its clock is so many times as fast; 0: it is not */
+	bool gives_up;			/* framed: takes a client that lets it go for lost, and says so */
 	/* more than the script: returns whether it has written an answer, or NULL */
 	bool (*answer)(void *data, const char *question, size_t length, char *answer, size_t *answer_length);
 	void *data;
@@ -43,6 +45,7 @@ struct fake_stub {
 	/* what happened; to be looked at after fake_stub_end() or while it waits */
 	char said[FAKE_STUB_SAID_MAX]; /* questions, each with a bar behind it */
 	atomic_uint questions, acks, nacks, interrupts, byes;
+	atomic_bool was_alone; /* framed: has heard nothing for so long that the session was over */
 
 	/* its own */
 	int fd;

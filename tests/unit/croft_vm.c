@@ -731,6 +731,38 @@ static void test_a_guest_that_cannot_be_stopped(void **state)
 	free(stub);
 }
 
+/* Of a machine whose clock is fast: what is a moment to us is silence that ends the session to it. */
+static void test_a_fast_clock(void **state)
+{
+	struct fake_stub *stub = make_framed();
+	struct croft_error error;
+	struct croft_vm *vm;
+	(void)state;
+
+	stub->fast = 5; /* 4 s are 0.8 */
+	open_vm(stub, 0, &vm);
+	assert_int_equal(croft_vm_run(vm, &error), CROFT_OK);
+	assert_int_equal(croft_vm_wait(vm, 1600, NULL, &error), CROFT_ERROR_TIMEOUT);
+	assert_false(stub->was_alone);
+	close_vm(stub, vm);
+}
+
+/* We were held up for so long that the other end took us for lost. */
+static void test_an_end_that_gives_up(void **state)
+{
+	struct fake_stub *stub = make_framed();
+	struct croft_error error;
+	struct croft_vm *vm;
+	(void)state;
+
+	stub->gives_up = true;
+	open_vm(stub, 0, &vm);
+	assert_int_equal(croft_vm_run(vm, &error), CROFT_OK);
+	assert_int_equal(croft_vm_wait(vm, TIMEOUT_MS, NULL, &error), CROFT_ERROR_LOST);
+	assert_non_null(strstr(error.text, "has ended the session"));
+	close_vm(stub, vm);
+}
+
 static void test_interrupting_a_wait(void **state)
 {
 	struct fake_stub *stub = make_framed();
@@ -1276,6 +1308,8 @@ int main(void)
 		cmocka_unit_test(test_translation),
 		cmocka_unit_test(test_run_and_stop),
 		cmocka_unit_test(test_a_guest_that_cannot_be_stopped),
+		cmocka_unit_test(test_a_fast_clock),
+		cmocka_unit_test(test_an_end_that_gives_up),
 		cmocka_unit_test(test_interrupting_a_wait),
 		cmocka_unit_test(test_events_decide),
 		cmocka_unit_test(test_a_stop_that_comes_meanwhile),

@@ -191,16 +191,24 @@ struct client {
 	size_t heard; /* of what the link has sent */
 };
 
-/* Takes what the link sent, gives what it is due. */
+/* Takes what the link sent. */
+static void client_hear(struct bench *bench, struct client *client)
+{
+	struct fake_frontend *mailbox = &bench->mailbox;
+
+	frame_receive(&client->frame, mailbox->out + client->heard, mailbox->out_count - client->heard,
+		      bench->platform.clock_us);
+	client->heard = mailbox->out_count;
+}
+
+/* The same, and gives what it is due. */
 static void client_turn(struct bench *bench, struct client *client)
 {
 	struct fake_frontend *mailbox = &bench->mailbox;
 	const uint8_t *bytes;
 	size_t length;
 
-	frame_receive(&client->frame, mailbox->out + client->heard, mailbox->out_count - client->heard,
-		      bench->platform.clock_us);
-	client->heard = mailbox->out_count;
+	client_hear(bench, client);
 	while ((length = frame_output(&client->frame, &bytes, bench->platform.clock_us)) != 0) {
 		fake_frontend_say(mailbox, bytes, length);
 		frame_sent(&client->frame, length, bench->platform.clock_us);
@@ -379,6 +387,9 @@ static void test_framed_client_dies(void **state)
 	assert_true(link_is_reliable(&bench->link));
 	wait_for(bench, 200000);
 	assert_lost(bench);
+	/* if it was only held up, it is to know */
+	client_hear(bench, client);
+	assert_true(client->frame.over);
 	/* the next one is plain */
 	fake_frontend_say(&bench->mailbox, "+$g#67", 6);
 	assert_int_equal(link_read(&bench->link, LINK_RSP, got, sizeof(got)), 6);
@@ -397,6 +408,8 @@ static void test_framed_client_leaves(void **state)
 	link_poll(&bench->link);
 	link_poll(&bench->link);
 	assert_lost(bench);
+	client_hear(bench, client);
+	assert_false(client->frame.over);
 	free(client);
 }
 
@@ -425,6 +438,29 @@ static void test_plain_client_takes_over(void **state)
 	assert_lost(bench);
 	assert_int_equal(link_read(&bench->link, LINK_RSP, got, sizeof(got)), strlen(packet) + 1);
 	assert_memory_equal(got, packet, strlen(packet));
+	free(client);
+}
+
+/* A framed client that was held up, though not for too long, asks: what its frame carries is no plain client's. */
+static void test_framed_client_was_held_up(void **state)
+{
+	struct bench *bench = *state;
+	struct client *client = client_make(bench);
+	char got[16];
+
+	client_turn(bench, client);
+	wait_for(bench, 50000);
+	client_hear(bench, client);
+	wait_for(bench, LINK_PLAIN_US + 500000);
+	/* the sign of life that goes before it is lost */
+	client->frame.said_us = bench->platform.clock_us;
+	client->frame.status_due = false;
+	assert_int_equal(frame_write(&client->frame, LINK_RSP, "$g#67", 5), 5);
+	client_turn(bench, client);
+	wait_for(bench, 20000);
+	assert_true(link_is_reliable(&bench->link));
+	assert_int_equal(link_read(&bench->link, LINK_RSP, got, sizeof(got)), 5);
+	assert_memory_equal(got, "$g#67", 5);
 	free(client);
 }
 
@@ -561,6 +597,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_framed_client_dies, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_framed_client_leaves, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_plain_client_takes_over, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_framed_client_was_held_up, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_framed_client_keeps_the_line, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_frames_behind_the_request, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_framed_stays_for_a_frame, setup, teardown),
