@@ -7,20 +7,17 @@
 #include <errno.h>
 #include <histedit.h>
 #include <inttypes.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "client/croft/complete.h"
+#include "client/croft/proxy.h"
 #include "client/croft/verb.h"
 
 #define HISTORY_SIZE 1000
 #define LINE_SIZE    1024
-
-/* Signs of life are due once a second: docs/protocol.md, "A session". */
-#define PUMP_MS 250
 
 struct editor {
 	struct shell *shell;
@@ -43,21 +40,37 @@ static char *prompt(EditLine *edit)
 	return (char *)(editor->shell->out.colours ? running : plain_running);
 }
 
+/* The debugger at the proxy has it shown; here it costs no question. */
+static void show_their_stop(struct shell *shell)
+{
+	const struct croft_stop *stop = croft_vm_last_stop(shell->vm);
+	uint64_t rip;
+
+	if (stop->kind == CROFT_STOP_GONE)
+		(void)verb_show_stop(shell);
+	else if (stop->kind != CROFT_STOP_STEP && !croft_cpu_read(croft_vm_cpu(shell->vm), "rip", &rip, NULL))
+		shell_note(shell, "stopped, rip 0x%" PRIx64 ": %s", rip, croft_stop_name(stop->kind));
+}
+
 /* What the VM has to say between two keys. */
 static void attend(struct editor *editor)
 {
 	struct shell *shell = editor->shell;
-	bool stopped = false;
+	bool stopped = false, theirs = proxy_is_waiting(shell->proxy), running = croft_vm_is_running(shell->vm);
 
 	shell->verb = NULL;
 	shell->disturbed = false;
 	editor->outcome = verb_poll(shell, &stopped);
-	if (stopped) {
+	if (stopped && theirs) {
+		show_their_stop(shell);
+	} else if (stopped) {
 		fputs("\r\033[K", stdout);
 		editor->outcome = verb_show_stop(shell);
 		fflush(stdout);
 	}
-	if (stopped || shell->disturbed)
+	if (!editor->outcome)
+		editor->outcome = proxy_serve(shell);
+	if (stopped || shell->disturbed || running != croft_vm_is_running(shell->vm))
 		el_set(editor->edit, EL_REFRESH);
 }
 
@@ -65,7 +78,6 @@ static void attend(struct editor *editor)
 static int get_key(EditLine *edit, wchar_t *key)
 {
 	struct editor *editor;
-	struct pollfd wait[2] = {{.fd = STDIN_FILENO, .events = POLLIN}, {.events = POLLIN}};
 	unsigned char byte;
 
 	el_get(edit, EL_CLIENTDATA, &editor);
@@ -76,8 +88,7 @@ static int get_key(EditLine *edit, wchar_t *key)
 		attend(editor);
 		if (editor->outcome || editor->shell->lost)
 			return -1;
-		wait[1].fd = croft_vm_fd(editor->shell->vm);
-		ready = poll(wait, 2, PUMP_MS);
+		ready = verb_wait(editor->shell, STDIN_FILENO);
 		count = interrupt_take();
 		if (count) {
 			editor->interrupted = true;
@@ -86,7 +97,7 @@ static int get_key(EditLine *edit, wchar_t *key)
 		}
 		if (ready < 0 && errno != EINTR)
 			return -1;
-		if (ready > 0 && wait[0].revents) {
+		if (ready > 0) {
 			ssize_t got = read(STDIN_FILENO, &byte, 1);
 
 			*key = byte;

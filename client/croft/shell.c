@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "client/croft/proxy.h"
 #include "client/croft/verb.h"
 
 /* --- SIGINT --- */
@@ -139,6 +140,29 @@ void shell_symbol(struct shell *shell, uint64_t address, json_t *object)
 
 /* --- the VM --- */
 
+/* Something is written to stderr beside what is typed. */
+static void disturb(struct shell *shell)
+{
+	fflush(shell->out.to);
+	if (shell->interactive && !shell->line_open)
+		fputs("\r\033[K", stderr);
+	shell->disturbed = true;
+}
+
+void shell_note(struct shell *shell, const char *format, ...)
+{
+	struct out errors = {.to = stderr, .colours = out_wants_colours(stderr)};
+	char text[2 * CROFT_TEXT_MAX];
+	va_list arguments;
+
+	va_start(arguments, format);
+	vsnprintf(text, sizeof(text), format, arguments);
+	va_end(arguments);
+	disturb(shell);
+	out_ink(&errors, INK_DIM, "%sproxy: %s\n", shell->line_open ? "\n" : "", text);
+	shell->line_open = false;
+}
+
 /* What the hypervisor logs is not part of any answer. */
 static void take_text(void *data, enum croft_stream stream, const char *text, size_t length)
 {
@@ -154,12 +178,9 @@ static void take_text(void *data, enum croft_stream stream, const char *text, si
 	}
 	if (!length)
 		return;
-	fflush(shell->out.to);
-	if (shell->interactive && !shell->line_open)
-		fputs("\r\033[K", stderr);
+	disturb(shell);
 	out_ink(&errors, INK_DIM, "%.*s", (int)length, text);
 	shell->line_open = text[length - 1] != '\n';
-	shell->disturbed = true;
 }
 
 enum outcome shell_attach(struct shell *shell, unsigned flags, unsigned timeout_ms)
@@ -187,6 +208,7 @@ enum outcome shell_detach(struct shell *shell)
 
 	if (!vm)
 		return OUTCOME_DONE;
+	proxy_close(shell);
 	shell->vm = NULL;
 	/* a ^C that nobody waited for any more */
 	(void)croft_vm_pump(vm, 0, NULL);

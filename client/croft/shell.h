@@ -30,6 +30,7 @@ struct shell {
 	bool lost;		      /* the link is: there is nothing more to say to the VM */
 	bool line_open;		      /* log text is on the screen without its newline */
 	bool disturbed;		      /* by log text: what is being typed has to be shown anew */
+	struct proxy *proxy;	      /* a port for another debugger, or NULL */
 	struct register_copy *copy;   /* what registers were at the last look, to show what changed */
 	uint64_t next_mem, next_code; /* where the next "mem" and "disas" go on */
 };
@@ -38,6 +39,9 @@ struct shell {
 enum outcome shell_fail(struct shell *shell, const struct croft_error *error);
 enum outcome shell_usage(struct shell *shell, const char *format, ...) __attribute__((format(printf, 2, 3)));
 enum outcome shell_failed(struct shell *shell, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Says on stderr, beside whatever is typed, what has happened at the proxy. */
+void shell_note(struct shell *shell, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* Attaches. */
 enum outcome shell_attach(struct shell *shell, unsigned flags, unsigned timeout_ms);

@@ -34,7 +34,7 @@ struct verb {
 extern const struct verb verb_help, verb_run, verb_stop, verb_step, verb_regs, verb_sregs, verb_msr, verb_mem,
 	verb_phys, verb_disas, verb_xlate, verb_pagetables, verb_gdt, verb_idt, verb_break, verb_watch, verb_delete,
 	verb_bt, verb_search, verb_symbols, verb_stats, verb_log, verb_console, verb_monitor, verb_config, verb_dump,
-	verb_quit;
+	verb_proxy, verb_quit;
 
 /* By index from 0; NULL: no more. */
 const struct verb *verb_at(unsigned index);
@@ -62,5 +62,11 @@ enum outcome verb_show_stop(struct shell *shell);
 
 /* Keeps the VM company while nothing is asked. *stopped: it has just stopped. */
 enum outcome verb_poll(struct shell *shell, bool *stopped);
+
+/*
+ * Waits, for less than signs of life are due, until there may be something for verb_poll() or proxy_serve(), or in fd
+ * (-1: none). Returns 1 if there is something in fd, 0: there is not, -1: errno.
+ */
+int verb_wait(const struct shell *shell, int fd);
 
 #endif

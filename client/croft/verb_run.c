@@ -5,12 +5,17 @@
 #include "client/croft/verb.h"
 
 #include <inttypes.h>
+#include <poll.h>
 
 #include "client/croft/code.h"
+#include "client/croft/proxy.h"
 
 #define STEPS_MAX 100000u
 #define SLICE_MS  1000
 #define SILENT_MS 10000
+
+/* Signs of life are due once a second: docs/protocol.md, "A session". */
+#define PUMP_MS 250
 
 /* "breakpoint esp0", "watchpoint w1: 0x1000 was written", ... */
 static void show_reason(struct shell *shell, const struct croft_stop *stop)
@@ -123,14 +128,30 @@ static enum outcome wait_for_stop(struct shell *shell)
 	struct croft_error error;
 	uint64_t heard = 0;
 
-	while (croft_vm_wait(shell->vm, SLICE_MS, NULL, &error)) {
+	while (croft_vm_wait(shell->vm, shell->proxy ? 0 : SLICE_MS, NULL, &error)) {
 		if (error.status == CROFT_ERROR_INTERRUPTED)
 			return interrupted(shell);
 		if (error.status != CROFT_ERROR_TIMEOUT)
 			return shell_fail(shell, &error);
-		say_silent(shell, &heard, &silent_ms);
+		if (!shell->proxy) {
+			say_silent(shell, &heard, &silent_ms);
+			continue;
+		}
+		if (proxy_serve(shell))
+			return OUTCOME_LOST;
+		if (croft_vm_is_running(shell->vm))
+			verb_wait(shell, -1);
 	}
 	return OUTCOME_DONE;
+}
+
+int verb_wait(const struct shell *shell, int fd)
+{
+	struct pollfd wait[2 + PROXY_FDS] = {{.fd = fd, .events = POLLIN},
+					     {.fd = croft_vm_fd(shell->vm), .events = POLLIN}};
+	int ready = poll(wait, 2 + proxy_wait(shell->proxy, wait + 2), PUMP_MS);
+
+	return ready < 0 ? -1 : wait[0].revents != 0;
 }
 
 enum outcome verb_poll(struct shell *shell, bool *stopped)

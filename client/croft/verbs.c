@@ -14,7 +14,7 @@ static const struct verb *const verbs[] = {
 	&verb_help,  &verb_run,	    &verb_stop,	   &verb_step,	 &verb_regs,	   &verb_sregs,	  &verb_msr,
 	&verb_mem,   &verb_phys,    &verb_disas,   &verb_xlate,	 &verb_pagetables, &verb_gdt,	  &verb_idt,
 	&verb_break, &verb_watch,   &verb_delete,  &verb_bt,	 &verb_search,	   &verb_symbols, &verb_stats,
-	&verb_log,   &verb_console, &verb_monitor, &verb_config, &verb_dump,	   &verb_quit,
+	&verb_log,   &verb_console, &verb_monitor, &verb_config, &verb_dump,	   &verb_proxy,	  &verb_quit,
 };
 
 #define VERB_COUNT (sizeof(verbs) / sizeof(*verbs))

@@ -8,6 +8,7 @@
 
 #include <undercroft/types.h>
 
+#include "client/libcroft/proxy.h"
 #include "client/libcroft/vm.h"
 
 /* How often somebody who says nothing is asked whether he is there. */
@@ -281,6 +282,7 @@ static void free_vm(struct croft_vm *vm)
 		vm->events = event->next;
 		free(event);
 	}
+	proxy_free(vm->proxy);
 	breakpoint_free_all(vm, false);
 	cpu_free(vm);
 	packet_free(&vm->answer);

@@ -8,6 +8,7 @@
 #include <undercroft/log.h>
 #include <undercroft/types.h>
 
+#include "client/libcroft/proxy.h"
 #include "client/libcroft/vm.h"
 
 static const char *kind_name(enum croft_break_kind kind)
@@ -115,11 +116,19 @@ static uint64_t length_of(const struct croft_break *what)
 	return is_watch(what->kind) && what->length ? what->length : 1;
 }
 
-/* The other end would take both for one. */
-static bool is_same_place(const struct croft_break *a, const struct croft_break *b)
+bool breakpoint_is_same(const struct croft_break *a, const struct croft_break *b)
 {
 	return a->kind == b->kind && a->address == b->address && length_of(a) == length_of(b) &&
 	       a->space.kind == b->space.kind && (a->space.kind != CROFT_SPACE_CR3 || a->space.cr3 == b->space.cr3);
+}
+
+bool breakpoint_has_same(const struct croft_vm *vm, const struct croft_break *what)
+{
+	const struct croft_breakpoint *b = vm->breakpoints;
+
+	while (b && !breakpoint_is_same(&b->what, what))
+		b = b->next;
+	return b;
 }
 
 static enum croft_status check(struct croft_vm *vm, const struct croft_break *what, struct croft_error *error)
@@ -134,7 +143,7 @@ static enum croft_status check(struct croft_vm *vm, const struct croft_break *wh
 	if (what->name && check_name(vm, what->name, error))
 		return CROFT_ERROR_ARGUMENT;
 	for (struct croft_breakpoint *b = vm->breakpoints; b; b = b->next) {
-		if (is_same_place(&b->what, what))
+		if (breakpoint_is_same(&b->what, what))
 			return error_set(error, CROFT_ERROR_ARGUMENT, "%s is the same already", b->name);
 	}
 	return vm_check_stopped(vm, error);
@@ -188,6 +197,8 @@ enum croft_status croft_breakpoint_remove(struct croft_breakpoint *breakpoint, s
 	if (status)
 		return status;
 	status = breakpoint_plant(breakpoint, false, error);
+	if (!status && vm->proxy)
+		status = proxy_replant(vm->proxy, &breakpoint->what, error);
 	while (*at && *at != breakpoint)
 		at = &(*at)->next;
 	if (*at)

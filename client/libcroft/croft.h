@@ -502,7 +502,7 @@ CROFT_API enum croft_status croft_vm_object(struct croft_vm *vm, const char *obj
 /* --- packets as they are ------------------------------------------------------------------------------------------ */
 
 /*
- * For those who pass on what another debugger says. Content is what stands between $ and #, without escapes and run
+ * For those who say what this library does not. Content is what stands between $ and #, without escapes and run
  * lengths. What the library knows of registers is forgotten by each of them, and packets that let the VM go on make it
  * run. Breakpoints that are set and removed so are not in the library's list.
  */
@@ -521,6 +521,62 @@ CROFT_API enum croft_status croft_packet_go(struct croft_vm *vm, const void *con
  */
 CROFT_API enum croft_status croft_packet_receive(struct croft_vm *vm, int timeout_ms, char **reply,
 						 size_t *reply_length, struct croft_error *error);
+
+/* --- another debugger --------------------------------------------------------------------------------------------- */
+
+/*
+ * GDB, LLDB or whoever speaks RSP, on this VM, while the program goes on using it. Somebody carries its bytes to and
+ * fro: croft_proxy_take(), croft_proxy_output(). What it says reaches the other end as it is, with these exceptions:
+ *
+ * - Acknowledgements, their absence, damaged packets and interrupts are between the debugger and the proxy.
+ * - Memory that it reads is read once, until the VM goes on or anything is changed, or the program asks the other end
+ *   anything. Undercroft only, and not while device memory is meant; what is around it is read with it.
+ * - Its address space, CPU and breakpoints are its own. At a place where the program has a breakpoint, too, that one
+ *   counts.
+ * - D, k and vKill take up its breakpoints and let the VM run; the program stays attached.
+ * - Its first packet stops the VM. When the program has let the VM run, its questions get E0b; c waits for the stop.
+ *
+ * A stop is seen by both; it comes when the program waits, as by croft_vm_wait(). Output of the VM is the debugger's
+ * while it waits for a stop.
+ */
+struct croft_proxy;
+
+/* For one debugger. It belongs to the VM. Errors: BUSY (there is one already), MEMORY. */
+CROFT_API enum croft_status croft_proxy_open(struct croft_vm *vm, struct croft_proxy **proxy,
+					     struct croft_error *error);
+
+/*
+ * It has gone. Its breakpoints are taken up, for which a VM that runs is stopped for a moment; else the VM stays as it
+ * is. NULL is allowed. An error says that breakpoints may have stayed: TIMEOUT, LOST ...
+ */
+CROFT_API enum croft_status croft_proxy_close(struct croft_proxy *proxy, struct croft_error *error);
+
+/*
+ * Bytes from the debugger. An error says which question could not be asked, the last of them, or LOST; the debugger has
+ * got an answer, if it is not croft_proxy_is_over().
+ */
+CROFT_API enum croft_status croft_proxy_take(struct croft_proxy *proxy, const void *data, size_t length,
+					     struct croft_error *error);
+
+/*
+ * What it is to be sent; NULL or *length 0: nothing. To be asked for whenever something was taken, or the VM was waited
+ * for. croft_proxy_sent(): so much of it is on its way.
+ */
+CROFT_API const void *croft_proxy_output(struct croft_proxy *proxy, size_t *length);
+CROFT_API void croft_proxy_sent(struct croft_proxy *proxy, size_t length);
+
+/* It has detached, or does not read what it is sent: after the output there is no more to come. */
+CROFT_API bool croft_proxy_is_over(const struct croft_proxy *proxy);
+
+/* Does it wait for the VM to stop? */
+CROFT_API bool croft_proxy_is_waiting(const struct croft_proxy *proxy);
+
+struct croft_proxy_counters {
+	uint64_t packets;	     /* that it sent */
+	uint64_t reads, reads_known; /* of memory; answered without asking */
+};
+
+CROFT_API void croft_proxy_counters(const struct croft_proxy *proxy, struct croft_proxy_counters *counters);
 
 /* --- large contents ----------------------------------------------------------------------------------------------- */
 

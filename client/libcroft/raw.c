@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "client/libcroft/proxy_request.h"
 #include "client/libcroft/vm.h"
 
 /* The answer, as the caller's. */
@@ -18,26 +19,48 @@ static enum croft_status hand_over(struct croft_vm *vm, char **reply, size_t *le
 	return error_none(error);
 }
 
-/* Whoever says packets of his own may mean other addresses, and change registers. */
-static void forget(struct croft_vm *vm)
+/* Whoever says packets of his own may change registers; by some he may mean other addresses. */
+static void forget(struct croft_vm *vm, const char *content, size_t length)
 {
-	vm->space_known = false;
+	struct request request = {.kind = REQUEST_COMMAND};
+
 	cpu_forget(vm);
+	if (length && content[0] != 'Q' && (length < 5 || memcmp(content, "qRcmd", 5) != 0))
+		return;
+	vm->space_known = false;
+	if (answer_is(vm, "OK") && length < QUESTION_MAX)
+		request_parse(content, length, &request);
+	if (request.kind == REQUEST_SPACE) {
+		vm->space = request.space;
+		vm->space_known = true;
+		vm->is_physical = !vm->is_undercroft && request.space.kind == CROFT_SPACE_PHYSICAL;
+	}
 }
 
-enum croft_status croft_packet_ask(struct croft_vm *vm, const void *content, size_t length, char **reply,
-				   size_t *reply_length, struct croft_error *error)
+enum croft_status raw_ask(struct croft_vm *vm, const void *content, size_t length, croft_text_fn *handler, void *data,
+			  struct croft_error *error)
 {
 	enum croft_status status = vm_check_stopped(vm, error);
 
-	*reply = NULL;
 	if (!status)
 		status = cpu_flush_all(vm, error);
 	if (!status)
 		status = session_send(vm, content, length, error);
 	if (!status)
-		status = session_answer_output(vm, vm->text, vm->text_data, error);
-	forget(vm);
+		status = session_answer_output(vm, handler, data, error);
+	if (status)
+		vm->space_known = false;
+	else
+		forget(vm, content, length);
+	return status;
+}
+
+enum croft_status croft_packet_ask(struct croft_vm *vm, const void *content, size_t length, char **reply,
+				   size_t *reply_length, struct croft_error *error)
+{
+	enum croft_status status = raw_ask(vm, content, length, vm->text, vm->text_data, error);
+
+	*reply = NULL;
 	return status ? status : hand_over(vm, reply, reply_length, error);
 }
 
@@ -51,7 +74,7 @@ enum croft_status croft_packet_go(struct croft_vm *vm, const void *content, size
 		status = cpu_flush_all(vm, error);
 	if (!status)
 		status = session_go(vm, content, length, error);
-	forget(vm);
+	cpu_forget(vm);
 	if (status)
 		return status;
 	vm->running = true;

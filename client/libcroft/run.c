@@ -8,6 +8,7 @@
 #include <undercroft/log.h>
 #include <undercroft/types.h>
 
+#include "client/libcroft/proxy.h"
 #include "client/libcroft/vm.h"
 
 /* GDB's numbers of signals: "Debugging with GDB", "Standard Replies" (E.3) */
@@ -150,6 +151,8 @@ enum croft_status run_take_stop(struct croft_vm *vm, struct croft_error *error)
 	vm->running = false;
 	vm->stop_is_kept = false;
 	memset(&vm->stop, 0, sizeof(vm->stop));
+	if (vm->proxy && !proxy_take_stop(vm->proxy, content, vm->answer.length, &vm->stop))
+		return CROFT_OK;
 	if (content[0] == 'W' || content[0] == 'X') {
 		vm->stop.kind = CROFT_STOP_GONE;
 		return CROFT_OK;
@@ -250,6 +253,15 @@ static enum croft_status begin(struct croft_vm *vm, struct croft_error *error)
 		}
 	}
 	return go(vm, error);
+}
+
+enum croft_status run_go(struct croft_vm *vm, const void *content, size_t length, struct croft_error *error)
+{
+	if (length >= sizeof(vm->go))
+		return error_set(error, CROFT_ERROR_ARGUMENT, "too long: %.40s", (const char *)content);
+	memset(vm->go, 0, sizeof(vm->go));
+	memcpy(vm->go, content, length);
+	return begin(vm, error);
 }
 
 static enum croft_status may_go(struct croft_vm *vm, struct croft_error *error)

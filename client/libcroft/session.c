@@ -8,6 +8,7 @@
 
 #include <undercroft/log.h>
 
+#include "client/libcroft/proxy.h"
 #include "client/libcroft/vm.h"
 
 /* As long as an answer keeps coming in, it may take so many timeouts; with output in between, so many. */
@@ -364,7 +365,9 @@ enum croft_status session_stop(struct croft_vm *vm, uint64_t until_us, struct cr
 			return status;
 		if (whole && !is_output(&vm->answer))
 			return CROFT_OK;
-		if (whole && vm->text)
+		if (whole && vm->proxy && proxy_wants_output(vm->proxy))
+			hand_on(&vm->answer, proxy_put_output, vm->proxy);
+		else if (whole && vm->text)
 			hand_on(&vm->answer, vm->text, vm->text_data);
 		if (!whole)
 			status = wire_wait(&vm->wire, WIRE_RSP, until_us, error);

@@ -100,6 +100,7 @@ struct croft_vm {
 	bool is_physical;	  /* QEMU's stub: its other mode */
 	struct croft_space space; /* what the other end takes addresses for */
 
+	struct croft_proxy *proxy; /* another debugger, or NULL */
 	struct croft_breakpoint *breakpoints;
 	struct croft_event *events;
 	unsigned names; /* given to breakpoints */
@@ -191,8 +192,17 @@ enum croft_status cpu_flush_all(struct croft_vm *vm, struct croft_error *error);
 /* Has the stop reply that is kept be the answer again. */
 void run_restore_kept(struct croft_vm *vm);
 
+/* Lets the VM go on by a packet of somebody else's. Errors: ARGUMENT (too long). Else as croft_vm_run(). */
+enum croft_status run_go(struct croft_vm *vm, const void *content, size_t length, struct croft_error *error);
+
 /* Takes the answer as a stop reply. The VM stands then. Errors: PROTOCOL. */
 enum croft_status run_take_stop(struct croft_vm *vm, struct croft_error *error);
+
+/* --- raw.c -------------------------------------------------------------------------------------------------------- */
+
+/* A packet of somebody else's; the answer is in vm->answer, output before it goes to handler, if it is not NULL. */
+enum croft_status raw_ask(struct croft_vm *vm, const void *content, size_t length, croft_text_fn *handler, void *data,
+			  struct croft_error *error);
 
 /* --- memory.c ----------------------------------------------------------------------------------------------------- */
 
@@ -203,6 +213,10 @@ enum croft_status memory_use_space(struct croft_vm *vm, struct croft_space space
 
 /* The one that a stop at this place is about, or NULL. */
 struct croft_breakpoint *breakpoint_at(struct croft_vm *vm, enum croft_stop_kind kind, uint64_t address);
+
+/* Would the other end take both for one? Is there one in the list for which it does? */
+bool breakpoint_is_same(const struct croft_break *a, const struct croft_break *b);
+bool breakpoint_has_same(const struct croft_vm *vm, const struct croft_break *what);
 
 /* Plants or takes up one that is in the list. */
 enum croft_status breakpoint_plant(struct croft_breakpoint *breakpoint, bool plant, struct croft_error *error);

@@ -288,7 +288,7 @@ static void test_verbs(void **state)
 		assert_true(verb->run && verb->summary && verb->help && verb->choices && verb->aliases);
 		assert_non_null(strstr(verb->example, verb->name));
 	}
-	assert_int_equal(count, 27);
+	assert_int_equal(count, 28);
 }
 
 /* --- expressions --- */
