@@ -386,14 +386,8 @@ static bool server_is_attended(struct vcpu *vcpu)
 static bool server_reg(struct vcpu *vcpu, unsigned number, uint64_t *value)
 {
 	uint8_t bytes[LAYOUT_BYTES_MAX];
-	unsigned size;
+	unsigned size = regs_get(vcpu, number, bytes);
 
-	/* what conditions are made of */
-	if (number < LAYOUT_RIP) {
-		*value = vcpu->gpr[layout_gpr[number]];
-		return true;
-	}
-	size = regs_get(vcpu, number, bytes);
 	if (size == 0 || size > sizeof(*value))
 		return false;
 	*value = 0;
@@ -409,6 +403,8 @@ void server_init(struct server *server, struct vcpu *vcpu, struct link *link, bo
 		.poll = server_poll,
 		.is_attended = server_is_attended,
 		.print = server_print,
+		.gpr_order = layout_gpr,
+		.gpr_count = ARRAY_SIZE(layout_gpr),
 		.reg = server_reg,
 	};
 	server->vcpu = vcpu;

@@ -224,7 +224,7 @@ int debug_break_add(struct vcpu *vcpu, const struct break_request *request)
 		return -EINVAL;
 	b = break_find(debug, request);
 	if (b)
-		return debug_code_set(debug, b, request);
+		return debug_code_set(vcpu, b, request);
 	b = debug->breaks;
 	while (b < debug->breaks + DEBUG_BREAK_MAX && b->used)
 		b++;
@@ -241,7 +241,7 @@ int debug_break_add(struct vcpu *vcpu, const struct break_request *request)
 	};
 	if (debug->breaks_end <= b - debug->breaks)
 		debug->breaks_end = (unsigned)(b - debug->breaks) + 1;
-	ret = debug_code_set(debug, b, request);
+	ret = debug_code_set(vcpu, b, request);
 	if (!ret && b->kind != BREAK_SOFT)
 		debug_registers_update(vcpu);
 	if (!ret)

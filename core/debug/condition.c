@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What a breakpoint's expressions say at a hit. They lie one behind the other in one array, each with its length before
- * it. Must not know how breakpoints work.
+ * What a breakpoint's expressions say at a hit. They lie compiled, one behind the other, in one array. Must not know
+ * how breakpoints work.
  */
 #include <string.h>
 
@@ -11,26 +11,27 @@
 #include "core/debug/agent.h"
 #include "core/debug/debug.h"
 
-#define LENGTH_SIZE 2
-
-static size_t codes_size(const struct break_code *code, unsigned count)
+/* The most that they become, each with one more operation before it, whose value says how many there are. */
+static size_t codes_room(const struct break_code *code, unsigned count)
 {
-	size_t size = 0;
+	size_t room = 0;
 
-	for (unsigned i = 0; i < count && size <= DEBUG_CODE_SIZE; i++)
-		size += LENGTH_SIZE + (code[i].length <= DEBUG_CODE_SIZE ? code[i].length : DEBUG_CODE_SIZE);
-	return size;
+	for (unsigned i = 0; i < count && room <= DEBUG_CODE_MAX; i++)
+		room += 1 + (code[i].length <= DEBUG_CODE_MAX ? AGENT_OPS(code[i].length) : DEBUG_CODE_MAX);
+	return room;
 }
 
-static void codes_append(struct debug *debug, const struct break_code *code, unsigned count)
+static void codes_append(struct vcpu *vcpu, const struct break_code *code, unsigned count)
 {
-	for (unsigned i = 0; i < count; i++) {
-		uint8_t *at = debug->code_bytes + debug->code_used;
+	const struct control *control = vcpu->vm->control;
+	struct debug *debug = vcpu->debug;
 
-		at[0] = (uint8_t)code[i].length;
-		at[1] = (uint8_t)(code[i].length >> 8);
-		memcpy(at + LENGTH_SIZE, code[i].bytes, code[i].length);
-		debug->code_used += (unsigned)(LENGTH_SIZE + code[i].length);
+	for (unsigned i = 0; i < count; i++) {
+		struct agent_op *head = &debug->code[debug->code_used];
+
+		head->value = (uint32_t)agent_compile(code[i].bytes, code[i].length, control->gpr_order,
+						      control->gpr_count, head + 1);
+		debug->code_used += 1 + head->value;
 	}
 }
 
@@ -38,7 +39,7 @@ void debug_code_remove(struct debug *debug, struct breakpoint *b)
 {
 	unsigned end = b->code_at + b->code_size;
 
-	memmove(debug->code_bytes + b->code_at, debug->code_bytes + end, debug->code_used - end);
+	memmove(debug->code + b->code_at, debug->code + end, (debug->code_used - end) * sizeof(debug->code[0]));
 	debug->code_used -= b->code_size;
 	for (struct breakpoint *other = debug->breaks; other < debug->breaks + DEBUG_BREAK_MAX; other++) {
 		if (other->used && other->code_at >= end)
@@ -48,20 +49,21 @@ void debug_code_remove(struct debug *debug, struct breakpoint *b)
 	b->condition_count = b->command_count = 0;
 }
 
-int debug_code_set(struct debug *debug, struct breakpoint *b, const struct break_request *request)
+int debug_code_set(struct vcpu *vcpu, struct breakpoint *b, const struct break_request *request)
 {
-	size_t size = codes_size(request->condition, request->condition_count) +
-		      codes_size(request->command, request->command_count);
+	struct debug *debug = vcpu->debug;
+	size_t room = codes_room(request->condition, request->condition_count) +
+		      codes_room(request->command, request->command_count);
 
-	if (size > DEBUG_CODE_SIZE - debug->code_used + b->code_size)
+	if (room > DEBUG_CODE_MAX - debug->code_used + b->code_size)
 		return -E2BIG;
 	debug_code_remove(debug, b);
 	b->code_at = debug->code_used;
-	b->code_size = (unsigned)size;
 	b->condition_count = request->condition_count;
 	b->command_count = request->command_count;
-	codes_append(debug, request->condition, request->condition_count);
-	codes_append(debug, request->command, request->command_count);
+	codes_append(vcpu, request->condition, request->condition_count);
+	codes_append(vcpu, request->command, request->command_count);
+	b->code_size = debug->code_used - b->code_at;
 	return 0;
 }
 
@@ -90,20 +92,19 @@ static void source_print(void *context, const char *text, size_t length)
 }
 
 /* Runs the expression at *at and moves it on. */
-static const char *run(struct vcpu *vcpu, unsigned *at, uint64_t *result)
+static const char *run(struct vcpu *vcpu, const struct agent_op **at, uint64_t *result)
 {
-	const struct agent_source source = {source_reg, source_memory, source_print, vcpu};
-	const uint8_t *code = vcpu->debug->code_bytes + *at;
-	unsigned length = code[0] | (unsigned)code[1] << 8;
+	const struct agent_source source = {vcpu->gpr, source_reg, source_memory, source_print, vcpu};
+	const struct agent_op *head = *at;
 
-	*at += LENGTH_SIZE + length;
-	return agent_evaluate(&source, code + LENGTH_SIZE, length, result);
+	*at += 1 + head->value;
+	return agent_evaluate(&source, head + 1, result);
 }
 
 const char *debug_code_run(struct vcpu *vcpu, const struct breakpoint *b, bool *stops)
 {
 	bool holds = b->condition_count == 0;
-	unsigned at = b->code_at;
+	const struct agent_op *at = &vcpu->debug->code[b->code_at];
 	const char *error = NULL;
 	uint64_t result;
 

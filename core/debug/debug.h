@@ -10,6 +10,8 @@
 #include <undercroft/nested.h>
 #include <undercroft/owner.h>
 
+#include "core/debug/agent.h"
+
 /* How the guest goes on. */
 enum go {
 	GO_FREE,
@@ -45,7 +47,7 @@ struct breakpoint {
 	gva_t address;
 	uint64_t length;
 	gpa_t gpa;
-	/* In code_bytes. */
+	/* In debug->code. */
 	unsigned code_at, code_size, condition_count, command_count;
 	uint64_t content; /* of what is watched, before the access under way: a hash */
 	/* The instruction there, as it was when it was stepped over last; length 0: never. */
@@ -71,8 +73,8 @@ struct watch_access {
 	uint64_t hits; /* one bit for each of breaks */
 };
 
-/* Of all expressions together, in bytes. */
-#define DEBUG_CODE_SIZE 4096
+/* Of all expressions together: how many operations, and one more for each. */
+#define DEBUG_CODE_MAX 2048
 
 struct debug {
 	bool stopped;
@@ -91,15 +93,16 @@ struct debug {
 	bool waits; /* a breakpoint waits for its page: page faults exit */
 	struct breakpoint breaks[DEBUG_BREAK_MAX];
 	unsigned breaks_end; /* none behind that was ever used */
-	uint8_t code_bytes[DEBUG_CODE_SIZE];
+	struct agent_op code[DEBUG_CODE_MAX];
 	unsigned code_used;
 	struct planted_page pages[DEBUG_PAGE_MAX];
 	unsigned pages_used;
 	struct watch_piece pieces[WATCH_PIECE_MAX];
 	unsigned pieces_used;
 	struct watch_access access;
-	struct nested_view code; /* without BACKEND_CAP_EXEC_ONLY: one planted page can be executed, nothing else */
-	bool in_code;		 /* that was activated last by us */
+	struct nested_view
+		code_view; /* without BACKEND_CAP_EXEC_ONLY: one planted page can be executed, nothing else */
+	bool in_code;	   /* that was activated last by us */
 };
 
 extern const struct owner debug_owner;
@@ -179,7 +182,7 @@ void debug_watch_begin(struct vcpu *vcpu, bool exited);
 /* condition.c: expressions. */
 
 /* Replaces a breakpoint's expressions. Returns 0 or -E2BIG, with the old ones in place. */
-int debug_code_set(struct debug *debug, struct breakpoint *b, const struct break_request *request);
+int debug_code_set(struct vcpu *vcpu, struct breakpoint *b, const struct break_request *request);
 
 void debug_code_remove(struct debug *debug, struct breakpoint *b);
 

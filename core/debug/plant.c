@@ -101,10 +101,10 @@ static int page_open(struct vcpu *vcpu, struct planted_page *p)
 		p->open = true;
 		return debug_page_map(vcpu, p->page);
 	}
-	ret = nested_overlay(vcpu->vm, &debug->code, &vcpu->vm->base, p->page, p->copy, ACCESS_READ | ACCESS_EXEC,
+	ret = nested_overlay(vcpu->vm, &debug->code_view, &vcpu->vm->base, p->page, p->copy, ACCESS_READ | ACCESS_EXEC,
 			     OVERLAY_EXEC_PAGE);
 	if (ret == 0) {
-		vcpu->backend->nested_activate(vcpu, &debug->code);
+		vcpu->backend->nested_activate(vcpu, &debug->code_view);
 		debug->in_code = true;
 	}
 	return ret;
@@ -150,8 +150,8 @@ const struct nested_view *debug_view(const struct vcpu *vcpu)
 	const struct debug *debug = vcpu->debug;
 
 	/* one that is behind its base is aimed again by the next fetch that exits */
-	if (debug && debug->in_code && debug->code.base_generation == vcpu->vm->base.generation)
-		return &debug->code;
+	if (debug && debug->in_code && debug->code_view.base_generation == vcpu->vm->base.generation)
+		return &debug->code_view;
 	return &vcpu->vm->base;
 }
 

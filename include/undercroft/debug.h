@@ -44,8 +44,13 @@ struct control {
 	bool (*is_attended)(struct vcpu *vcpu);
 	/* What a breakpoint's commands print. May be cut short. */
 	void (*print)(struct vcpu *vcpu, const char *text, size_t length);
-	/* A register by the number that the client's expressions name it with. False: there is none, or it has no
-	 * number. */
+	/*
+	 * Registers by the number that the client's expressions name them with: first the general ones, in the order
+	 * that gpr_order says (NULL if gpr_count is 0), then those that reg() knows. False: there is none, or it has
+	 * no number.
+	 */
+	const uint8_t *gpr_order;
+	unsigned gpr_count;
 	bool (*reg)(struct vcpu *vcpu, unsigned number, uint64_t *value);
 };
 

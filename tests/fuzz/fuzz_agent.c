@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * core/debug/agent.c on any bytes: no crash, no endless loop, bounded output, and the same answer twice.
+ * core/debug/agent_compile.c and agent.c on any bytes: no crash, no endless loop, bounded output, and the same answer
+ * twice.
  */
 #include <stdlib.h>
 
@@ -43,14 +44,25 @@ static void print(void *context, const char *text, size_t length)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	const struct agent_source source = {.reg = reg, .memory = memory, .print = print};
+	static const uint64_t gpr[] = {0, 1};
+	static const uint8_t order[] = {1, 0};
+	const struct agent_source source = {gpr, reg, memory, print, NULL};
 	const char *error, *again;
 	uint64_t result, other;
+	struct agent_op *ops;
+	size_t count;
 
+	if (size > AGENT_LENGTH_MAX)
+		return 0;
+	ops = malloc(AGENT_OPS(size) * sizeof(*ops));
+	require(ops != NULL);
+	count = agent_compile(data, size, order, ARRAY_SIZE(order), ops);
+	require(count > 0 && count <= AGENT_OPS(size));
 	printed = 0;
-	error = agent_evaluate(&source, data, size, &result);
+	error = agent_evaluate(&source, ops, &result);
 	printed = 0;
-	again = agent_evaluate(&source, data, size, &other);
+	again = agent_evaluate(&source, ops, &other);
 	require(error == again && (error || result == other));
+	free(ops);
 	return 0;
 }

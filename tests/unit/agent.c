@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* core/debug/agent.c: every operation, every limit, and whatever bytes. */
+/* core/debug/agent_compile.c, agent.c: every operation, every limit, and whatever bytes. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -42,12 +42,36 @@ static void print(void *context, const char *text, size_t length)
 	printed[printed_length] = 0;
 }
 
-static const struct agent_source source = {.reg = reg, .memory = read_memory, .print = print, .context = memory};
+static const uint64_t gpr[] = {11, 22};
+static const uint8_t gpr_order[] = {1, 0};
+
+static const struct agent_source source = {
+	.gpr = gpr,
+	.reg = reg,
+	.memory = read_memory,
+	.print = print,
+	.context = memory,
+};
+
+/* In memory of just that size. */
+static const char *evaluate(const void *code, size_t length, uint64_t *result)
+{
+	uint8_t *bytes = test_malloc(length + 1);
+	struct agent_op *ops = test_malloc(AGENT_OPS(length) * sizeof(*ops));
+	const char *error;
+
+	memcpy(bytes + 1, code, length);
+	assert_in_range(agent_compile(bytes + 1, length, gpr_order, ARRAY_SIZE(gpr_order), ops), 1, AGENT_OPS(length));
+	test_free(bytes);
+	error = agent_evaluate(&source, ops, result);
+	test_free(ops);
+	return error;
+}
 
 static uint64_t value_of(const char *code, size_t length)
 {
 	uint64_t result = 0xbad;
-	const char *error = agent_evaluate(&source, (const uint8_t *)code, length, &result);
+	const char *error = evaluate(code, length, &result);
 
 	if (error)
 		fail_msg("%s", error);
@@ -57,7 +81,7 @@ static uint64_t value_of(const char *code, size_t length)
 static const char *error_of(const char *code, size_t length)
 {
 	uint64_t result;
-	const char *error = agent_evaluate(&source, (const uint8_t *)code, length, &result);
+	const char *error = evaluate(code, length, &result);
 
 	return error ? error : "none";
 }
@@ -118,8 +142,10 @@ static void test_constants_registers_memory(void **state)
 	assert_true(VALUE("\x24\x12\x34\x56\x78" END) == 0x12345678);
 	assert_true(VALUE("\x25\x12\x34\x56\x78\x9a\xbc\xde\xf0" END) == 0x123456789abcdef0);
 	assert_true(VALUE("\x26\x00\x16\x22\x01\x13\x27") == 0);
-	assert_true(VALUE("\x26\x00\x01" END) == 7);
 	ERROR("\x26\xff\xff" END, "a register that does not exist");
+	assert_true(VALUE("\x26\x00\x00" END) == 22);
+	assert_true(VALUE("\x26\x00\x01" END) == 11);
+	assert_true(VALUE("\x26\x00\x02" END) == 7);
 	assert_true(VALUE("\x23\x10\x00\x17" END) == 0x88);
 	assert_true(VALUE("\x23\x10\x00\x18" END) == 0x7788);
 	assert_true(VALUE("\x23\x10\x00\x19" END) == 0x55667788);
@@ -153,6 +179,12 @@ static void test_jumps(void **state)
 	/* ten times round */
 	assert_int_equal(VALUE(C8("\x0a") C8("\x01") "\x03\x28\x20\x00\x02" C8("\x55") END), 0x55);
 	ERROR("\x21\x00\x00", "a loop without end");
+	ERROR(C8("\x01") "\x20\x00\x00" END, "a loop without end");
+	/* to 64 bits of 64 bits, which is nothing, and over what is never reached */
+	assert_int_equal(VALUE(C8("\x01") "\x21\x00\x06\x02\x16\x40" END), 1);
+	ERROR(C8("\x01") "\x21\x00\x01", "a jump to where no operation begins");
+	ERROR(C8("\x01") "\x21\x00\x00", "a jump with another number of values on the stack");
+	ERROR(C8("\x01") C8("\x00") "\x20\x00\x09" C8("\x05") END, "a jump with another number of values on the stack");
 	ERROR("\x21\xff\xff", "the expression has no end");
 }
 
@@ -176,9 +208,9 @@ static void test_damaged(void **state)
 		deep[i + 1] = 1;
 	}
 	deep[AGENT_STACK_MAX * 2] = 0x27;
-	assert_null(agent_evaluate(&source, deep, sizeof(deep), &result));
+	assert_null(evaluate(deep, sizeof(deep), &result));
 	deep[AGENT_STACK_MAX * 2] = 0x22;
-	assert_string_equal(agent_evaluate(&source, deep, sizeof(deep), &result), "too many values on the stack");
+	assert_string_equal(evaluate(deep, sizeof(deep), &result), "too many values on the stack");
 }
 
 static void test_printf(void **state)

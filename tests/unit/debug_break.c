@@ -731,11 +731,12 @@ static void test_command(void **state)
 /* The room is shared, and given back. */
 static void test_expressions_have_limits(void **state)
 {
-	static uint8_t long_code[DEBUG_CODE_SIZE];
-	const struct break_code half = {long_code, DEBUG_CODE_SIZE / 2 - 2}, all = {long_code, DEBUG_CODE_SIZE};
+	static uint8_t long_code[DEBUG_CODE_MAX] = {0x22, 1};
+	const struct break_code half = {long_code, DEBUG_CODE_MAX / 2}, all = {long_code, DEBUG_CODE_MAX};
 	struct break_request request = soft(OTHER);
 
 	(void)state;
+	memset(long_code + 2, 0x0e, sizeof(long_code) - 2);
 	request.condition = &half;
 	request.condition_count = 1;
 	assert_int_equal(debug_break_add(vcpu, &request), 0);
