@@ -39,8 +39,8 @@ struct part {
 };
 
 /*
- * A page of memory that the guest sees somewhere else than it lies, or cannot write: a table of the firmware, shown
- * edited. *base is where it lies. Returns false if the view says nothing of the kind.
+ * A page of memory that the guest sees somewhere else than it lies: a table of the firmware, shown edited. *base is
+ * where it lies. Returns false if the view says nothing of the kind.
  */
 static bool page_is_replaced(struct vcpu *vcpu, gpa_t gpa, paddr_t *base, bool *writable)
 {
@@ -51,8 +51,11 @@ static bool page_is_replaced(struct vcpu *vcpu, gpa_t gpa, paddr_t *base, bool *
 	if (debug_planted_page(vcpu, gpa & PAGE_MASK) || nested_lookup(vm, &vm->base, gpa, &entry, &level))
 		return false;
 	*base = entry.address + (gpa & (NESTED_LEVEL_SIZE(level) - 1));
+	/* where it lies, rights are taken from the guest to watch it, or for a device next to it */
+	if (*base == a20_address(vm, gpa))
+		return false;
 	*writable = entry.access & ACCESS_WRITE;
-	return *base != a20_address(vm, gpa);
+	return true;
 }
 
 static int memory_copy(struct vcpu *vcpu, struct part *part)

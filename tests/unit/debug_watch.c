@@ -229,6 +229,23 @@ static void test_write(void **state)
 	none();
 }
 
+/* A debugger reads and writes what it watches, and what is next to it, without a hit. */
+static void test_from_outside(void **state)
+{
+	static const struct debug_space space = {.kind = SPACE_CURRENT};
+	uint8_t bytes[4];
+	size_t done;
+
+	(void)state;
+	add(WATCH_ACCESS, WORD, 4);
+	assert_int_equal(debug_mem_write(vcpu, &space, WORD, "\1\2\3\4", 4, 0, &done), 0);
+	assert_int_equal(debug_mem_write(vcpu, &space, WORD + 0x100, "\5", 1, 0, &done), 0);
+	assert_int_equal(debug_mem_read(vcpu, &space, WORD, bytes, 4, 0, &done), 0);
+	assert_memory_equal(bytes, "\1\2\3\4", 4);
+	assert_memory_equal(fake_memory_at(&spine.fake.platform, WORD, 4), "\1\2\3\4", 4);
+	assert_int_equal(stops, 0);
+}
+
 static void test_read(void **state)
 {
 	(void)state;
@@ -794,6 +811,7 @@ int main(void)
 		cmocka_unit_test_prestate_setup_teardown(function, setup, teardown, &exec_only)
 	const struct CMUnitTest tests[] = {
 		TEST(test_write),
+		TEST(test_from_outside),
 		TEST(test_read),
 		TEST(test_access),
 		TEST(test_bytes),
