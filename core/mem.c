@@ -160,7 +160,7 @@ struct walk {
 	unsigned access;
 	bool user, implicit;
 	/* What was found: entries from the root, their places, the permissions that all of them grant. */
-	unsigned depth, level; /* level: of the leaf */
+	unsigned depth, level; /* level: of the last one, the leaf if there is none missing */
 	uint64_t entry[LEVELS_MAX];
 	void *place[LEVELS_MAX]; /* NULL: not ours to write, or nothing to write */
 	uint64_t permissions;	 /* ENTRY_RW and ENTRY_US of all, ENTRY_NX of any */
@@ -272,6 +272,7 @@ static int walk_tables(struct walk *w, struct mem_fault *fault)
 		bool pdpte = w->paging == PAGING_PAE && level == 3, leaf;
 		uint64_t entry = f->entry_size == 4 ? UINT32_MAX : UINT64_MAX;
 
+		w->level = level;
 		if (readable)
 			entry = entry_load(readable, f->entry_size);
 		if (!(entry & ENTRY_P))
@@ -288,7 +289,6 @@ static int walk_tables(struct walk *w, struct mem_fault *fault)
 		}
 		if (leaf) {
 			w->gpa = leaf_frame(w, entry, level);
-			w->level = level;
 			return 0;
 		}
 		table = entry & (f->entry_size == 4 ? ENTRY_FRAME_32 : ENTRY_FRAME);
@@ -348,22 +348,38 @@ static int walk_prepare(struct walk *w, gva_t address, struct mem_fault *fault)
 	return 0;
 }
 
+/* How much around an address that is not canonical is neither, as a page whose size is a power of two. */
+static uint64_t gap_size(gva_t address)
+{
+	uint64_t magnitude = address >> 63 ? ~address : address;
+
+	return 1ull << (63 - (unsigned)__builtin_clzll(magnitude));
+}
+
 int mem_lookup(struct vcpu *vcpu, uint64_t cr3, gva_t address, struct mem_mapping *out)
 {
 	struct walk w = {.vcpu = vcpu, .cr3 = cr3, .access = ACCESS_READ};
 	struct mem_fault fault;
+	uint64_t page_size;
+	int error;
 
-	if (walk_prepare(&w, address, &fault))
+	if (walk_prepare(&w, address, &fault)) {
+		*out = (struct mem_mapping){.page_size = gap_size(address)};
 		return -EFAULT;
+	}
 	if (w.paging == PAGING_NONE) {
 		*out = (struct mem_mapping){w.address, PAGE_SIZE, true, true, true};
 		return 0;
 	}
-	if (walk_tables(&w, &fault))
-		return -EFAULT;
+	error = walk_tables(&w, &fault);
+	page_size = 1ull << (12 + (w.level - 1) * table_format[w.paging].index_bits);
+	if (error) {
+		*out = (struct mem_mapping){.page_size = page_size};
+		return error;
+	}
 	*out = (struct mem_mapping){
 		.gpa = w.gpa,
-		.page_size = 1ull << (12 + (w.level - 1) * table_format[w.paging].index_bits),
+		.page_size = page_size,
 		.writable = w.permissions & ENTRY_RW,
 		.user = w.permissions & ENTRY_US,
 		.executable = !(w.permissions & ENTRY_NX),

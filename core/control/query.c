@@ -9,11 +9,15 @@
 #include <undercroft/machine.h>
 #include <undercroft/mode.h>
 #include <undercroft/vcpu.h>
+#include <x86/cr.h>
 
 #include "core/control/packets.h"
 #include "core/control/regs.h"
 #include "core/control/regs_check.h"
 #include "core/control/window.h"
+
+/* Entries of page tables that one answer looks at, each with those above it. */
+#define REGION_ENTRIES_MAX 1024u
 
 /* --- objects --- */
 
@@ -264,26 +268,62 @@ static void packet_process(struct server *server, char *arguments)
 	rsp_end(&server->rsp);
 }
 
-/* "qMemoryRegionInfo:ADDRESS": the page, or how far nothing is mapped: that, too, for a page. */
+/* Rights that hold from one address to another. */
+struct region_rights {
+	uint64_t last;
+	bool mapped, writable, executable;
+};
+
+/* As far as one entry of the page tables, or one limit, says. */
+static struct region_rights rights_at(struct server *server, uint64_t address)
+{
+	struct mode_state state = regs_mode(server->vcpu);
+	bool physical = server->space.kind == SPACE_PHYSICAL, linear64 = !physical && state.efer & EFER_LMA;
+	uint64_t limit = physical ? server->vcpu->vm->physical_limit : 1ull << 32;
+	struct mem_mapping mapping;
+	bool mapped;
+
+	if (!linear64 && address >= limit)
+		return (struct region_rights){.last = UINT64_MAX};
+	if (physical || mode_paging(&state) == PAGING_NONE)
+		return (struct region_rights){limit - 1, true, true, true};
+	mapped = !debug_translate(server->vcpu, &server->space, address, &mapping);
+	return (struct region_rights){
+		.last = address | (mapping.page_size - 1),
+		.mapped = mapped,
+		.writable = mapped && mapping.writable,
+		.executable = mapped && mapping.executable,
+	};
+}
+
+/*
+ * "qMemoryRegionInfo:ADDRESS": from its page to where the rights change, or to where we have looked enough: the next
+ * question goes on there. LLDB looks for room from address 0, so each page alone would be a question too many.
+ */
 static void packet_region(struct server *server, char *arguments)
 {
-	struct mem_mapping mapping;
 	struct rsp *rsp = &server->rsp;
+	struct region_rights all, next;
 	uint64_t address;
-	bool mapped;
 
 	if (!take_hex(&arguments, &address) || *arguments) {
 		reply_error(server, -EINVAL);
 		return;
 	}
-	mapped = !debug_translate(server->vcpu, &server->space, address, &mapping);
-	if (!mapped)
-		mapping.page_size = PAGE_SIZE;
+	address &= PAGE_MASK;
+	all = rights_at(server, address);
+	for (unsigned i = 0; i < REGION_ENTRIES_MAX && all.last != UINT64_MAX; i++) {
+		next = rights_at(server, all.last + 1);
+		if (next.mapped != all.mapped || next.writable != all.writable || next.executable != all.executable)
+			break;
+		all.last = next.last;
+	}
 	rsp_begin(rsp);
-	rsp_printf(rsp, "start:%llx;size:%llx;", (unsigned long long)(address & ~(mapping.page_size - 1)),
-		   (unsigned long long)mapping.page_size);
-	if (mapped)
-		rsp_printf(rsp, "permissions:r%s%s;", mapping.writable ? "w" : "", mapping.executable ? "x" : "");
+	/* an end of 2^64 would be 0; LLDB takes the last address for the end of all */
+	rsp_printf(rsp, "start:%llx;size:%llx;", (unsigned long long)address,
+		   (unsigned long long)(all.last - address + (all.last != UINT64_MAX)));
+	if (all.mapped)
+		rsp_printf(rsp, "permissions:r%s%s;", all.writable ? "w" : "", all.executable ? "x" : "");
 	rsp_end(rsp);
 }
 

@@ -50,7 +50,7 @@ struct mem_mapping {
 
 /*
  * The same by the tables of any CR3, in the present paging mode and whatever the CPL: changes nothing in them. Returns
- * 0, or -EFAULT: not mapped.
+ * 0, or -EFAULT: nothing is mapped in all of what out->page_size says, aligned to that.
  */
 int mem_lookup(struct vcpu *vcpu, uint64_t cr3, gva_t address, struct mem_mapping *out);
 

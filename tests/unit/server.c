@@ -107,8 +107,8 @@ static void test_questions(void **state)
 		{"qcroft.as", "phys"},
 		{"Qqemu.PhyMemMode:2", "E16"},
 		{"Qqemu.PhyMemMode:0", "OK"},
-		{"qMemoryRegionInfo:1234", "start:1000;size:1000;permissions:rwx;"},
 		{"qMemoryRegionInfo:", "E16"},
+		{"qMemoryRegionInfo:1,", "E16"},
 		{"qHostInfo",
 		 "triple:7838365f36342d756e6b6e6f776e2d756e6b6e6f776e;ptrsize:8;endian:little;vendor:unknown;"
 		 "ostype:unknown;watchpoint_exceptions_received:after;"},
@@ -719,6 +719,50 @@ static void test_monitor_pages(void **state)
 		table[i] = 0x1a0007;
 	client.server.rsp.no_ack = true;
 	assert_true(has(monitor("info mem"), "too many tables"));
+}
+
+static void test_regions(void **state)
+{
+	static const char *const real[][2] = {
+		{"qMemoryRegionInfo:0", "start:0;size:100000000;permissions:rwx;"},
+		{"qMemoryRegionInfo:1234", "start:1000;size:fffff000;permissions:rwx;"},
+		{"qMemoryRegionInfo:100000000", "start:100000000;size:fffffffeffffffff;"},
+		{"Qcroft.as:phys", "OK"},
+		{"qMemoryRegionInfo:1234", "start:1000;size:fffffffff000;permissions:rwx;"},
+		{"qMemoryRegionInfo:1000000000001", "start:1000000000000;size:fffeffffffffffff;"},
+		{"Qcroft.as:current", "OK"},
+	};
+	static const char *const long64[][2] = {
+		{"qMemoryRegionInfo:0", "start:0;size:5000;"},
+		{"qMemoryRegionInfo:5fff", "start:5000;size:2000;permissions:rx;"},
+		{"qMemoryRegionInfo:7000", "start:7000;size:1f9000;"},
+		{"qMemoryRegionInfo:200000", "start:200000;size:200000;permissions:rw;"},
+		{"qMemoryRegionInfo:400000", "start:400000;size:27fffc00000;"}, /* enough for one answer */
+		{"qMemoryRegionInfo:28000000000", "start:28000000000;size:fffffd0000005000;"},
+		{"qMemoryRegionInfo:ffffff8000200000", "start:ffffff8000200000;size:200000;permissions:rw;"},
+		{"qMemoryRegionInfo:ffffffffffe00000", "start:ffffffffffe00000;size:1fffff;"},
+	};
+	uint64_t *table = (uint64_t *)(void *)memory(0x1a0000, 4 * PAGE_SIZE);
+
+	(void)state;
+	expect_all(real, ARRAY_SIZE(real));
+	spine_long64(&client.spine);
+	table[0] = 0x1a1007;
+	table[511] = 0x1a1003;
+	table[512] = 0x1a2007;
+	table[1024] = 0x1a3005;
+	table[1024 + 1] = 0x40000083 | 1ull << 63;
+	table[1536 + 5] = 0x5007;
+	table[1536 + 6] = 0x5067;
+	fake->reg[REG_CR3] = 0x1a0000;
+	fake->reg[REG_EFER] |= EFER_NXE;
+	expect_all(long64, ARRAY_SIZE(long64));
+	/* tables that lead in circles map everything in small pages; not one answer tells */
+	for (unsigned i = 0; i < 512; i++)
+		table[i] = 0x1a0007;
+	expect("qMemoryRegionInfo:0", "start:0;size:401000;permissions:rwx;");
+	/* and the last of them ends before the end of all */
+	expect("qMemoryRegionInfo:fffffffffffff000", "start:fffffffffffff000;size:fff;permissions:rwx;");
 }
 
 /* --- stops --- */
@@ -1338,6 +1382,7 @@ int main(void)
 		T(test_objects),
 		T(test_monitor),
 		T(test_monitor_pages),
+		T(test_regions),
 		T(test_stop_replies),
 		T(test_condition_that_failed_is_told),
 		T(test_refused_state_is_told),
