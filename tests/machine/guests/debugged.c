@@ -3,7 +3,7 @@
  * What a debugger is to notice, at addresses that its script knows: debugged.h. The guest uses debug registers itself.
  */
 #include "debugged.h"
-#include "guest.h"
+#include "interrupts.h"
 
 #define DR7_NONE   0x400u
 #define DR7_WRITE4 0xdu
@@ -110,6 +110,13 @@ void guest_main(void)
 	own_registers(2);
 	own_registers(4);
 	check_equal(real_call(debugged16, debugged16_end, 0), TRAP_NONE, "real mode");
+	check_equal(long_call((const void *)(DEBUGGED_CODE + DEBUGGED_LONG), 0), TRAP_NONE, "64-bit mode");
 	watched();
 	(void)call(DEBUGGED_BREAK);
+	interrupts_init();
+	idt_set(idt, VECTOR_IRQ0, debugged_interrupt);
+	while (*(volatile uint32_t *)(DEBUGGED_DATA + DEBUGGED_WAIT)) {
+		irq0_raise();
+		(void)call(DEBUGGED_HALT);
+	}
 }

@@ -122,6 +122,20 @@ debugged_code:
 	movl %eax, %cr0
 	ret
 
+	.code64
+	at DEBUGGED_LONG
+	movabsq $0x1122334455667788, %rax
+	incq DEBUGGED_DATA + DEBUGGED_QUAD
+	movq %rax, %r8
+	ret
+	.code32
+
+	at DEBUGGED_HALT
+	sti
+	hlt
+	cli
+	ret
+
 	at DEBUGGED_END
 debugged_code_end:
 
