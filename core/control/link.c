@@ -349,8 +349,10 @@ void link_attach(struct link *link)
 
 void link_reset(struct link *link)
 {
+	/* half a packet among the frames is nothing; what comes plain may be the next client's already */
+	if (link->framed)
+		link->in_read = link->in_written;
 	link->attached = false;
 	link->framed = false;
 	link->lost = false;
-	link->in_read = link->in_written;
 }

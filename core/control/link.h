@@ -94,7 +94,7 @@ bool link_is_reliable(const struct link *link);
 /* A client talks to us: no log text between its packets, until link_reset(). */
 void link_attach(struct link *link);
 
-/* No client, plain, nothing waiting to be read. */
+/* No client, plain. What came plain and waits to be read still does. */
 void link_reset(struct link *link);
 
 #endif

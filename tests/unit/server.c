@@ -1270,6 +1270,32 @@ static void test_ways_to_leave(void **state)
 	assert_true(spine_logged(&client.spine, "the guest runs on"));
 }
 
+/* The next client is there as soon as the one before it has its answer. */
+static void successor(struct fake_frontend *wire)
+{
+	if (wire->out_count >= 3 && memcmp(wire->out + wire->out_count - 3, "#9a", 3) == 0) {
+		wire->on_write = NULL;
+		fake_frontend_say(wire, "+", 1);
+		client_packet(&client, "p10", 3);
+		client_packet(&client, "c", 1);
+	}
+}
+
+static void test_next_client_at_once(void **state)
+{
+	(void)state;
+	client_ask(&client, "?");
+	client_packet(&client, "D", 1);
+	client.wire.on_write = successor;
+	client_poll(&client);
+	client_poll(&client);
+	client_collect(&client);
+	assert_int_equal(client.frames, 2);
+	assert_string_equal((const char *)client.frame[0], "OK");
+	assert_int_equal(client.length[1], 16);
+	assert_true(client.server.attached);
+}
+
 static void test_noise_releases_a_stopped_guest(void **state)
 {
 	static char noise[RSP_GARBAGE_MAX + 1];
@@ -1401,6 +1427,7 @@ int main(void)
 		T(test_interrupt_stops),
 		T(test_interrupt_within_a_reply),
 		T(test_ways_to_leave),
+		T(test_next_client_at_once),
 		T(test_noise_releases_a_stopped_guest),
 		T(test_noise_releases_a_running_guest),
 		T(test_silence_releases_a_stopped_guest),
