@@ -46,6 +46,8 @@ break *0x30040
 rwatch *(int *)0x32200
 continue
 x/1i $pc
+delete
+break *0x30040
 continue
 # PUSH and CALL
 delete
