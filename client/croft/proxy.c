@@ -198,8 +198,8 @@ static bool send_output(struct proxy *proxy, bool *gone)
 	return true;
 }
 
-/* Takes in what the client says, and answers. */
-static enum outcome attend_client(struct shell *shell)
+/* Takes in what the client says, and answers. *heard: it has said something, and may have more to say. */
+static enum outcome attend_client(struct shell *shell, bool *heard)
 {
 	struct proxy *proxy = shell->proxy;
 	struct croft_error error;
@@ -212,6 +212,7 @@ static enum outcome attend_client(struct shell *shell)
 		count = recv(proxy->client, bytes, sizeof(bytes), 0);
 		if (count == 0 || (count < 0 && errno != EAGAIN && errno != EINTR))
 			gone = true;
+		*heard = count > 0;
 		if (count > 0 && croft_proxy_take(proxy->end, bytes, (size_t)count, &error)) {
 			if (error.status == CROFT_ERROR_LOST) {
 				shell_fail(shell, &error);
@@ -233,14 +234,19 @@ static enum outcome attend_client(struct shell *shell)
 enum outcome proxy_serve(struct shell *shell)
 {
 	struct proxy *proxy = shell->proxy;
-	struct pollfd wait[PROXY_FDS];
+	struct pollfd wait = {.events = POLLIN};
+	enum outcome outcome = OUTCOME_DONE;
+	bool heard = false;
 
 	if (!proxy)
 		return OUTCOME_DONE;
-	(void)poll(wait, proxy_wait(proxy, wait), 0);
-	if (wait[0].revents)
+	if (proxy->client >= 0)
+		outcome = attend_client(shell, &heard);
+	/* a client that comes when another hangs up is not to be refused: first the end of that one has to be heard */
+	wait.fd = proxy->listener;
+	if (!outcome && !heard && poll(&wait, 1, 0) > 0)
 		welcome(shell);
-	return proxy->client >= 0 ? attend_client(shell) : OUTCOME_DONE;
+	return outcome;
 }
 
 unsigned proxy_wait(const struct proxy *proxy, struct pollfd *fds)

@@ -58,7 +58,6 @@ static enum outcome serve(struct shell *shell)
 	enum outcome outcome = OUTCOME_DONE;
 	bool stopped;
 
-	interrupt_take();
 	while (!outcome && !proxy_is_done(shell->proxy)) {
 		outcome = verb_poll(shell, &stopped);
 		if (!outcome && croft_vm_last_stop(shell->vm)->kind == CROFT_STOP_GONE)
@@ -99,6 +98,7 @@ static enum outcome do_proxy(struct shell *shell, struct args *args)
 		show(shell);
 		return OUTCOME_DONE;
 	}
+	interrupt_take();
 	outcome = proxy_listen(shell, address ? address : ANY_LOCAL);
 	if (outcome)
 		return outcome;

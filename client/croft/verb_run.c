@@ -30,7 +30,11 @@ static void show_reason(struct shell *shell, const struct croft_stop *stop)
 	switch (stop->kind) {
 	case CROFT_STOP_BREAK:
 	case CROFT_STOP_BREAK_HARD:
-		out_ink(out, INK_TITLE, name ? "breakpoint %s\n" : "breakpoint instruction of the guest's\n", name);
+		out_ink(out, INK_TITLE,
+			name	       ? "breakpoint %s\n"
+			: shell->proxy ? "breakpoint of the debugger's, or instruction of the guest's\n"
+				       : "breakpoint instruction of the guest's\n",
+			name);
 		break;
 	case CROFT_STOP_WATCH_WRITE:
 	case CROFT_STOP_WATCH_READ:

@@ -552,8 +552,8 @@ CROFT_API enum croft_status croft_proxy_open(struct croft_vm *vm, struct croft_p
 CROFT_API enum croft_status croft_proxy_close(struct croft_proxy *proxy, struct croft_error *error);
 
 /*
- * Bytes from the debugger. An error says which question could not be asked, the last of them, or LOST; the debugger has
- * got an answer, if it is not croft_proxy_is_over().
+ * Bytes from the debugger. An error says which question could not be asked, the last of them; the debugger has got an
+ * answer, if it is not croft_proxy_is_over(). PROTOCOL: it is no debugger. LOST.
  */
 CROFT_API enum croft_status croft_proxy_take(struct croft_proxy *proxy, const void *data, size_t length,
 					     struct croft_error *error);

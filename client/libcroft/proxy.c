@@ -159,8 +159,22 @@ static enum croft_status handle(struct croft_proxy *p, struct croft_error *error
 	return status;
 }
 
+/*
+ * What a debugger says first; a frame's zero is a client of ours who takes leave of its predecessor. Anything else is
+ * nobody who is to have the machine: a browser, which a page from elsewhere has sent to all ports of this computer.
+ */
+static bool may_begin(uint8_t byte)
+{
+	return byte == '+' || byte == '-' || byte == '$' || byte == PACKET_INTERRUPT || byte == 0;
+}
+
 static enum croft_status take_byte(struct croft_proxy *p, uint8_t byte, struct croft_error *error)
 {
+	if (!p->heard && !may_begin(byte)) {
+		p->over = true;
+		return error_set(error, CROFT_ERROR_PROTOCOL, "what connected is no debugger");
+	}
+	p->heard = true;
 	if (byte == PACKET_INTERRUPT && !packet_is_begun(&p->reader))
 		return interrupt(p, error);
 	switch (packet_take(&p->reader, byte)) {

@@ -29,7 +29,7 @@ struct croft_proxy {
 	struct croft_space space;
 	char thread[THREAD_MAX + 2]; /* "Hg" and its name, if it was said */
 	struct request_abilities abilities;
-	bool begun, acks_off;
+	bool heard, begun, acks_off;
 	bool waiting;		  /* it has let the VM go */
 	bool over;		  /* it has detached, or is to be hung up on */
 	struct croft_stop before; /* it let it go */
