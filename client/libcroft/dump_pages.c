@@ -3,6 +3,7 @@
  * The client's half of docs/protocol.md, "Large contents": requests ahead of their answers, as many as keep the line
  * busy. Answers are as hostile as the wire.
  */
+#include <stdlib.h>
 #include <string.h>
 
 #include "client/libcroft/dump.h"
@@ -33,6 +34,8 @@ struct asker {
 	struct dump *dump;
 	struct ask asked[ASKED_MAX];
 	unsigned first, end; /* run freely */
+	uint8_t *history;    /* contents: the pages of the answer that is taken, as they were compressed */
+	size_t history_length;
 	enum croft_status (*answer)(struct asker *asker, const struct ask *ask, struct croft_error *error);
 };
 
@@ -242,13 +245,16 @@ enum croft_status dump_hashes(struct dump *dump, struct croft_error *error)
 
 /* --- contents --- */
 
-static enum croft_status take_content(struct dump *dump, uint8_t content[DUMP_PAGE], struct page_hash *hash,
-				      struct croft_error *error)
+/* A page's content; *content: where it is, NULL: it is zero or absent. turned: room for one that was turned. */
+static enum croft_status take_content(struct asker *asker, uint8_t turned[DUMP_PAGE], const uint8_t **content,
+				      struct page_hash *hash, struct croft_error *error)
 {
-	uint8_t packed[DUMP_PAGE], turned[DUMP_PAGE];
+	uint8_t packed[DUMP_PAGE], *page = asker->history + asker->history_length;
+	struct dump *dump = asker->dump;
 	uint16_t head, length;
 	enum croft_status status = take(dump, &head, sizeof(head), error);
 
+	*content = NULL;
 	if (status)
 		return status;
 	*hash = head == BULK_PAGE_ABSENT ? hash_absent : hash_zero;
@@ -261,14 +267,17 @@ static enum croft_status take_content(struct dump *dump, uint8_t content[DUMP_PA
 	if (status)
 		return status;
 	if (length == DUMP_PAGE)
-		memcpy(content, packed, DUMP_PAGE);
-	else if (!unlz4(packed, length, head & BULK_PAGE_TURNED ? turned : content, DUMP_PAGE))
+		memcpy(page, packed, DUMP_PAGE);
+	else if (!unlz4(packed, length, page, DUMP_PAGE, asker->history_length))
 		return wrong(error, "a page that is no LZ4 block");
+	asker->history_length += DUMP_PAGE;
+	*content = page;
 	if (head & BULK_PAGE_TURNED) {
 		for (size_t i = 0; i < DUMP_PAGE; i++)
-			content[i] = turned[i % BULK_TURN * (DUMP_PAGE / BULK_TURN) + i / BULK_TURN];
+			turned[i] = page[i % BULK_TURN * (DUMP_PAGE / BULK_TURN) + i / BULK_TURN];
+		*content = turned;
 	}
-	store_hash(&dump->store, content, hash);
+	store_hash(&dump->store, *content, hash);
 	return CROFT_OK;
 }
 
@@ -278,14 +287,16 @@ static enum croft_status answer_contents(struct asker *asker, const struct ask *
 	uint64_t index = dump_index(dump, ask->page);
 	enum croft_status status = CROFT_OK;
 
+	asker->history_length = 0;
 	for (uint64_t wanted = ask->wanted; wanted && !status; wanted &= wanted - 1) {
 		uint64_t at = index + (unsigned)__builtin_ctzll(wanted);
 		uint64_t before = dump->result->bytes_received;
-		uint8_t content[DUMP_PAGE];
+		uint8_t turned[DUMP_PAGE];
+		const uint8_t *content;
 		struct page_hash hash;
 
-		status = take_content(dump, content, &hash, error);
-		if (!status && !hash_is(&hash, &hash_zero) && !hash_is(&hash, &hash_absent))
+		status = take_content(asker, turned, &content, &hash, error);
+		if (!status && content)
 			status = store_add(&dump->store, &hash, content, error);
 		if (status)
 			break;
@@ -328,6 +339,9 @@ static enum croft_status ask_contents(struct dump *dump, struct store *announced
 	struct asker asker = {.dump = dump, .answer = answer_contents};
 	enum croft_status status = CROFT_OK;
 
+	asker.history = malloc(BULK_RECORD * DUMP_PAGE);
+	if (!asker.history)
+		return error_memory(error);
 	for (size_t i = 0; i < dump->run_count && !status; i++) {
 		const struct page_run *run = &dump->run[i];
 
@@ -341,7 +355,9 @@ static enum croft_status ask_contents(struct dump *dump, struct store *announced
 					error);
 		}
 	}
-	return status ? status : take_answers(&asker, 0, error);
+	status = status ? status : take_answers(&asker, 0, error);
+	free(asker.history);
+	return status;
 }
 
 static enum croft_status contents(struct dump *dump, bool each, struct croft_error *error)

@@ -25,7 +25,7 @@ static bool take_length(const uint8_t **in, const uint8_t *end, size_t *length, 
 	return true;
 }
 
-bool unlz4(const uint8_t *in, size_t length, uint8_t *out, size_t size)
+bool unlz4(const uint8_t *in, size_t length, uint8_t *out, size_t size, size_t history)
 {
 	const uint8_t *end = in + length;
 	size_t used = 0;
@@ -45,12 +45,12 @@ bool unlz4(const uint8_t *in, size_t length, uint8_t *out, size_t size)
 			return false;
 		distance = (size_t)in[0] | (size_t)in[1] << 8;
 		in += 2;
-		if (!take_length(&in, end, &match, size) || !distance || distance > used ||
+		if (!take_length(&in, end, &match, size) || !distance || distance > history + used ||
 		    match + MATCH_MIN > size - used)
 			return false;
 		/* it may reach into itself */
 		for (match += MATCH_MIN; match; match--, used++)
-			out[used] = out[used - distance];
+			out[used] = *(out + used - distance);
 	}
 	return false;
 }

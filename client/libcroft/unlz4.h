@@ -9,7 +9,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Unpacks a block that has to fill out[] to its last byte. False: it does not, or it is none. */
-bool unlz4(const uint8_t *in, size_t length, uint8_t *out, size_t size);
+/*
+ * Unpacks a block that has to fill out[] to its last byte. history: how many bytes before out[] are what other blocks
+ * were, to which it may refer. False: it does not fill it, or it is none.
+ */
+bool unlz4(const uint8_t *in, size_t length, uint8_t *out, size_t size, size_t history);
 
 #endif

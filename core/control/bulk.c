@@ -158,10 +158,10 @@ static uint16_t content_write(struct bulk *bulk, uint8_t *out, size_t *length)
 
 	bulk_turn(bulk->content, bulk->turned);
 	*length = lz4_compress(&bulk->lz4, bulk->turned, PAGE_SIZE, out, COMPRESSED_MAX);
-	/* what was turned is not needed any more */
-	plain = lz4_compress(&bulk->lz4, bulk->content, PAGE_SIZE, bulk->turned, *length ? *length : COMPRESSED_MAX);
+	plain = lz4_compress(&bulk->lz4, bulk->content, PAGE_SIZE, bulk->packed, *length ? *length : COMPRESSED_MAX);
+	lz4_add(&bulk->lz4, *length && !plain ? bulk->turned : bulk->content, PAGE_SIZE);
 	if (plain) {
-		memcpy(out, bulk->turned, plain);
+		memcpy(out, bulk->packed, plain);
 		*length = plain;
 		return (uint16_t)plain;
 	}
@@ -228,6 +228,8 @@ static bool request_take(struct bulk *bulk)
 		bulk->recorded = 0;
 		if (bulk->kind == BULK_HASH)
 			item_begin(bulk);
+		else
+			lz4_begin(&bulk->lz4);
 	}
 	bulk->out[0] = bulk->request[AT_KIND];
 	bulk->out[1] = (uint8_t)-error;

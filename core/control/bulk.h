@@ -36,8 +36,8 @@ struct bulk {
 
 	uint16_t out_sent, out_length;
 	uint8_t out[sizeof(uint16_t) + PAGE_SIZE];
-	uint8_t content[PAGE_SIZE], turned[PAGE_SIZE];
-	struct lz4_work lz4;
+	uint8_t content[PAGE_SIZE], turned[PAGE_SIZE], packed[PAGE_SIZE];
+	struct lz4 lz4; /* its history: of this answer */
 };
 
 void bulk_init(struct bulk *bulk, struct vcpu *vcpu, struct link *link);

@@ -19,13 +19,11 @@
 /* Larger lengths go on behind the token, in bytes. */
 #define TOKEN_MAX 15u
 
-_Static_assert(PAGE_SIZE <= UINT16_MAX, "places and distances have 16 bits");
+_Static_assert(LZ4_HISTORY - LAST_MATCH < UINT16_MAX, "places, plus one, and distances have 16 bits");
 
 struct encoder {
-	struct lz4_work *work;
-	const uint8_t *in;
-	size_t length;
-	size_t known; /* places before that are in the table */
+	struct lz4 *lz4;
+	size_t end; /* of what is compressed, behind the history */
 	uint8_t *out;
 	size_t used, room; /* used > room: it does not fit */
 };
@@ -44,39 +42,48 @@ static uint32_t four_bytes(const uint8_t *at)
 }
 
 /* Knuth's multiplicative hashing: 2^32 by the golden ratio */
-static uint16_t *bucket(const struct encoder *e, size_t at)
+static uint16_t *bucket(struct lz4 *lz4, size_t at)
 {
-	return &e->work->last[four_bytes(e->in + at) * 2654435761u >> 20];
+	return &lz4->last[four_bytes(lz4->bytes + at) * 2654435761u >> 20];
 }
 
 /* Places are kept plus one: 0 ends a chain. */
-static void learn(struct encoder *e, size_t end)
+static void learn(struct lz4 *lz4, size_t end)
 {
-	for (; e->known < end; e->known++) {
-		uint16_t *last = bucket(e, e->known);
+	for (; lz4->known < end; lz4->known++) {
+		uint16_t *last = bucket(lz4, lz4->known);
 
-		e->work->before[e->known] = *last;
-		*last = (uint16_t)(e->known + 1);
+		lz4->before[lz4->known] = *last;
+		*last = (uint16_t)(lz4->known + 1);
+	}
+}
+
+/* The last of a chain is its first. */
+static void unlearn(struct lz4 *lz4, size_t end)
+{
+	while (lz4->known > end) {
+		lz4->known--;
+		*bucket(lz4, lz4->known) = lz4->before[lz4->known];
 	}
 }
 
 static struct match find(struct encoder *e, size_t at)
 {
 	struct match best = {0};
-	size_t max = e->length - LAST_LITERALS - at;
+	size_t max = e->end - LAST_LITERALS - at;
 	uint16_t place;
 
-	learn(e, at);
-	place = *bucket(e, at);
+	learn(e->lz4, at);
+	place = *bucket(e->lz4, at);
 	for (unsigned i = 0; place && i < DEPTH && best.length < max; i++) {
-		const uint8_t *old = e->in + place - 1, *new = e->in + at;
+		const uint8_t *old = e->lz4->bytes + place - 1, *new = e->lz4->bytes + at;
 		size_t same = 0;
 
 		while (same < max && old[same] == new[same])
 			same++;
 		if (same >= MATCH_MIN && same > best.length)
 			best = (struct match){.length = same, .distance = (size_t)(new - old)};
-		place = e->work->before[place - 1];
+		place = e->lz4->before[place - 1];
 	}
 	return best;
 }
@@ -113,28 +120,52 @@ static void put_sequence(struct encoder *e, const uint8_t *literals, size_t coun
 	put_length(e, more);
 }
 
-size_t lz4_compress(struct lz4_work *work, const uint8_t *in, size_t length, uint8_t *out, size_t room)
+static void put_block(struct encoder *e, size_t at)
 {
-	struct encoder e = {.work = work, .in = in, .length = length, .out = out, .room = room};
-	size_t at = 0, literals = 0;
+	const uint8_t *bytes = e->lz4->bytes;
+	size_t literals = at;
 
-	memset(work->last, 0, sizeof(work->last));
-	while (at + LAST_MATCH <= length && e.used <= room) {
-		struct match match = find(&e, at), next;
+	while (at + LAST_MATCH <= e->end && e->used <= e->room) {
+		struct match match = find(e, at), next;
 
 		if (!match.length) {
 			at++;
 			continue;
 		}
-		next = at + 1 + LAST_MATCH <= length ? find(&e, at + 1) : match;
+		next = at + 1 + LAST_MATCH <= e->end ? find(e, at + 1) : match;
 		if (next.length > match.length) {
 			match = next;
 			at++;
 		}
-		put_sequence(&e, in + literals, at - literals, match);
+		put_sequence(e, bytes + literals, at - literals, match);
 		at += match.length;
 		literals = at;
 	}
-	put_sequence(&e, in + literals, length - literals, (struct match){0});
+	put_sequence(e, bytes + literals, e->end - literals, (struct match){0});
+}
+
+void lz4_begin(struct lz4 *lz4)
+{
+	lz4->length = lz4->known = 0;
+	memset(lz4->last, 0, sizeof(lz4->last));
+}
+
+size_t lz4_compress(struct lz4 *lz4, const uint8_t *in, size_t length, uint8_t *out, size_t room)
+{
+	struct encoder e = {.lz4 = lz4, .out = out, .room = room};
+
+	if (length > LZ4_HISTORY - lz4->length)
+		lz4_begin(lz4);
+	e.end = lz4->length + length;
+	memcpy(lz4->bytes + lz4->length, in, length);
+	put_block(&e, lz4->length);
+	/* places whose four bytes reach beyond the history, too */
+	unlearn(lz4, lz4->length < sizeof(uint32_t) ? 0 : lz4->length - sizeof(uint32_t) + 1);
 	return e.used <= room ? e.used : 0;
+}
+
+void lz4_add(struct lz4 *lz4, const uint8_t *in, size_t length)
+{
+	memcpy(lz4->bytes + lz4->length, in, length);
+	lz4->length += (uint32_t)length;
 }

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "client/libcroft/unlz4.h"
 #include "core/control/bulk.h"
 #include "core/debug/debug.h"
 #include "tests/fakes/fake_link.h"
@@ -52,8 +53,22 @@ static bool check_hashes(struct reader *r, uint32_t count)
 	return true;
 }
 
-static bool check_pages(struct reader *r, uint64_t page, uint64_t wanted)
+/* Is it the page, that has no hidden memory? */
+static void check_content(struct spine *spine, uint64_t page, const uint8_t *block, bool is_turned)
 {
+	const uint8_t *memory = fake_memory_at(&spine->fake.platform, page * PAGE_SIZE, PAGE_SIZE);
+	uint8_t turned[PAGE_SIZE];
+
+	if (is_turned)
+		bulk_turn(memory, turned);
+	check(memcmp(block, is_turned ? turned : memory, PAGE_SIZE) == 0);
+}
+
+static bool check_pages(struct spine *spine, struct reader *r, uint64_t page, uint64_t wanted)
+{
+	static uint8_t blocks[BULK_RECORD * PAGE_SIZE];
+	size_t history = 0;
+
 	for (; wanted; wanted &= wanted - 1) {
 		uint64_t number = page + (unsigned)__builtin_ctzll(wanted);
 		uint16_t head, length;
@@ -68,11 +83,17 @@ static bool check_pages(struct reader *r, uint64_t page, uint64_t wanted)
 		check(length > 0 && length <= PAGE_SIZE && head != (BULK_PAGE_TURNED | PAGE_SIZE));
 		if (!take(r, NULL, length))
 			return false;
+		if (length == PAGE_SIZE)
+			memcpy(blocks + history, r->at - length, PAGE_SIZE);
+		else
+			check(unlz4(r->at - length, length, blocks + history, PAGE_SIZE, history));
+		check_content(spine, number, blocks + history, head & BULK_PAGE_TURNED);
+		history += PAGE_SIZE;
 	}
 	return true;
 }
 
-static void check_answers(const struct fake_link *link)
+static void check_answers(struct spine *spine, const struct fake_link *link)
 {
 	struct reader r = {link->out, link->out + link->out_count};
 
@@ -92,7 +113,7 @@ static void check_answers(const struct fake_link *link)
 		if (header[1] == 0 && header[0] == BULK_HASH)
 			more = check_hashes(&r, count);
 		else if (header[1] == 0 && header[0] == BULK_PAGES)
-			more = check_pages(&r, page, wanted);
+			more = check_pages(spine, &r, page, wanted);
 		else
 			check(header[1] != 0);
 		if (!more)
@@ -122,7 +143,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	fake_link_say(&link, data + 2, size - 2);
 	while (looks-- && (link.in_read < link.in_count || bulk_is_busy(&bulk)))
 		bulk_poll(&bulk);
-	check_answers(&link);
+	check_answers(&spine, &link);
 	bulk_reset(&bulk);
 	check(!bulk_is_busy(&bulk));
 	spine_free(&spine);

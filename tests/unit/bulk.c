@@ -26,7 +26,9 @@ static struct {
 	struct debug debug;
 	struct fake_link link;
 	struct bulk bulk;
-	size_t read; /* of what was written */
+	size_t read;				  /* of what was written */
+	uint8_t history[BULK_RECORD * PAGE_SIZE]; /* what blocks of an answer were */
+	size_t history_length;
 } bench;
 
 static const uint8_t key[SIPHASH_BYTES] = {0xc0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
@@ -112,6 +114,7 @@ static void take_header(uint8_t kind, uint8_t status, uint16_t tag)
 	const uint8_t expected[BULK_HEADER] = {kind, status, (uint8_t)tag, (uint8_t)(tag >> 8)};
 
 	assert_memory_equal(take(BULK_HEADER), expected, BULK_HEADER);
+	bench.history_length = 0;
 }
 
 static void take_end(void)
@@ -148,7 +151,7 @@ static void take_hash_of(const void *bytes, size_t length)
 static uint16_t take_page(uint8_t content[PAGE_SIZE])
 {
 	uint16_t head, length;
-	uint8_t turned[PAGE_SIZE];
+	uint8_t *block = bench.history + bench.history_length;
 
 	memcpy(&head, take(sizeof(head)), sizeof(head));
 	memset(content, 0, PAGE_SIZE);
@@ -157,12 +160,15 @@ static uint16_t take_page(uint8_t content[PAGE_SIZE])
 	length = (uint16_t)(head & ~BULK_PAGE_TURNED);
 	assert_in_range(length, 1, PAGE_SIZE);
 	if (length == PAGE_SIZE)
-		memcpy(turned, take(PAGE_SIZE), PAGE_SIZE);
+		memcpy(block, take(PAGE_SIZE), PAGE_SIZE);
 	else
-		assert_int_equal(LZ4_decompress_safe((const char *)take(length), (char *)turned, length, PAGE_SIZE),
+		assert_int_equal(LZ4_decompress_safe_usingDict((const char *)take(length), (char *)block, length,
+							       PAGE_SIZE, (const char *)bench.history,
+							       (int)bench.history_length),
 				 PAGE_SIZE);
+	bench.history_length += PAGE_SIZE;
 	for (size_t i = 0; i < PAGE_SIZE; i++)
-		content[i] = head & BULK_PAGE_TURNED ? turned[i % 4 * 1024 + i / 4] : turned[i];
+		content[i] = head & BULK_PAGE_TURNED ? block[i % 4 * 1024 + i / 4] : block[i];
 	return head;
 }
 
@@ -263,6 +269,58 @@ static void test_contents(void **state)
 	take_header(BULK_PAGES, 0, 7);
 	expect_page(0x501, BULK_PAGE_ZERO, BULK_PAGE_ZERO);
 	take_end();
+}
+
+/* Pages refer to those before them, however these came, and to none of another answer. */
+static void test_history(void **state)
+{
+	(void)state;
+	fill_random(0x500, 1, 256);
+	memcpy(memory(0x502), memory(0x500), PAGE_SIZE);
+	memory(0x502)[2000] ^= 1;
+	for (uint32_t i = 0; i < PAGE_SIZE / 4; i++) {
+		uint32_t number = 0x12340000u + i * i * 77;
+
+		memcpy(memory(0x503) + 4 * i, &number, sizeof(number));
+	}
+	memcpy(memory(0x504), memory(0x503), PAGE_SIZE);
+	memory(0x504)[1] ^= 1;
+	say_pages(0x500, 0x1f);
+	say_pages(0x502, 1);
+	serve();
+	take_header(BULK_PAGES, 0, 7);
+	expect_page(0x500, PAGE_SIZE, PAGE_SIZE);
+	expect_page(0x501, BULK_PAGE_ZERO, BULK_PAGE_ZERO);
+	expect_page(0x502, 1, 60);
+	expect_page(0x503, BULK_PAGE_TURNED, BULK_PAGE_TURNED + PAGE_SIZE - 1);
+	expect_page(0x504, BULK_PAGE_TURNED, BULK_PAGE_TURNED + 60);
+	take_header(BULK_PAGES, 0, 7);
+	expect_page(0x502, PAGE_SIZE, PAGE_SIZE);
+	take_end();
+}
+
+/* More pages than a distance reaches over. */
+static void test_long_history(void **state)
+{
+	unsigned shorter = 0;
+
+	(void)state;
+	for (unsigned page = 0; page < BULK_RECORD; page++) {
+		fill_random(0x500 + page, page % 3, 256);
+		memory(0x500 + page)[0] = (uint8_t)page;
+	}
+	say_pages(0x500, ~0ull);
+	serve();
+	take_header(BULK_PAGES, 0, 7);
+	for (unsigned page = 0; page < BULK_RECORD; page++) {
+		uint8_t content[PAGE_SIZE];
+
+		shorter += take_page(content) < 60;
+		assert_memory_equal(content, memory(0x500 + page), PAGE_SIZE);
+	}
+	take_end();
+	/* each that has one like it among the last 16 */
+	assert_in_range(shorter, BULK_RECORD - 4 * 3, BULK_RECORD - 3);
 }
 
 /* Nothing of hidden memory comes out, and what is on both sides of it does. */
@@ -425,7 +483,7 @@ static void check_example(const uint8_t *request, size_t length, const uint8_t *
 static void test_examples(void **state)
 {
 	FILE *file = fopen("docs/protocol.md", "r");
-	uint8_t bytes[2][64];
+	uint8_t bytes[2][80];
 	size_t length[2] = {0};
 	unsigned which = 0, count = 0;
 	char line[200];
@@ -433,6 +491,7 @@ static void test_examples(void **state)
 	(void)state;
 	assert_non_null(file);
 	memset(memory(0x401), 0x77, PAGE_SIZE);
+	memset(memory(0x402), 0x77, PAGE_SIZE);
 	while (fgets(line, sizeof(line), file)) {
 		const char *at = strchr(line, ':');
 		bool request = !strncmp(line, "    HASH ", 9) || !strncmp(line, "    PAGES ", 10);
@@ -451,7 +510,7 @@ static void test_examples(void **state)
 					     sizeof(bytes[which]) - length[which]);
 	}
 	fclose(file);
-	assert_int_equal(count, 4);
+	assert_int_equal(count, 5);
 }
 
 /* The last pages that can be asked for, with nothing there. */
@@ -563,7 +622,7 @@ int main(void)
 		TEST(test_contents),	   TEST(test_hidden_memory),   TEST(test_partial_pages),
 		TEST(test_wrong_requests), TEST(test_limits),	       TEST(test_devices_are_not_touched),
 		TEST(test_cut_into_bytes), TEST(test_work_is_bounded), TEST(test_reset),
-		TEST(test_examples),
+		TEST(test_examples),	   TEST(test_history),	       TEST(test_long_history),
 	};
 #undef TEST
 

@@ -17,7 +17,7 @@
 
 #define GUARD 0xa5u
 
-static struct lz4_work work;
+static struct lz4 lz4;
 
 /* Compresses, checks what was written and read back. Returns the length, 0: it did not fit. */
 static size_t round_trip(const uint8_t *in, size_t length, size_t room)
@@ -28,7 +28,8 @@ static size_t round_trip(const uint8_t *in, size_t length, size_t room)
 
 	memcpy(copy, in, length);
 	memset(out, GUARD, room + 1);
-	used = lz4_compress(&work, copy, length, out, room);
+	lz4_begin(&lz4);
+	used = lz4_compress(&lz4, copy, length, out, room);
 	assert_memory_equal(copy, in, length);
 	assert_int_equal(out[room], GUARD);
 	assert_true(used <= room);
@@ -36,7 +37,7 @@ static size_t round_trip(const uint8_t *in, size_t length, size_t room)
 		assert_int_equal(LZ4_decompress_safe((char *)out, (char *)back, (int)used, (int)length), length);
 		assert_memory_equal(back, in, length);
 		memset(back, GUARD, length);
-		assert_true(unlz4(out, used, back, length));
+		assert_true(unlz4(out, used, back, length, 0));
 		assert_memory_equal(back, in, length);
 	}
 	free(copy);
@@ -122,6 +123,52 @@ static void test_any_room(void **state)
 	assert_int_equal(round_trip(page, PAGE_SIZE, whole), whole);
 }
 
+/* Many pages that are a little like each other, and pages that were only tried. */
+static void test_history(void **state)
+{
+	enum { PAGES = 70 };
+	static uint8_t pages[PAGES * PAGE_SIZE];
+	uint8_t out[PAGE_SIZE + 32], first[PAGE_SIZE + 32], other[PAGE_SIZE], page[PAGE_SIZE];
+	size_t used, same, length = 0, longest = 0;
+	uint32_t seed = 1;
+
+	(void)state;
+	lz4_begin(&lz4);
+	for (unsigned i = 0; i < PAGES; i++) {
+		uint8_t *at = pages + length, *back = malloc(length + PAGE_SIZE);
+		size_t size = i % 5 ? PAGE_SIZE : 1 + random_next(&seed) % PAGE_SIZE;
+
+		fill_random(at, size, i % 7, i % 2 ? 256 : 3);
+		for (unsigned j = 0; j < 20; j++)
+			at[random_next(&seed) % size] = (uint8_t)random_next(&seed);
+		memcpy(page, at, size);
+		used = lz4_compress(&lz4, page, size, first, sizeof(first));
+		/* what is tried leaves no trace */
+		fill_random(other, size, i, 4);
+		assert_true(lz4_compress(&lz4, other, size, out, sizeof(out)) > 0);
+		assert_int_equal(lz4_compress(&lz4, page, size, out, 10), 0);
+		same = lz4_compress(&lz4, page, size, out, sizeof(out));
+		assert_int_equal(same, used);
+		assert_memory_equal(first, out, used);
+		assert_int_equal(LZ4_decompress_safe_usingDict((char *)out, (char *)back, (int)used, (int)size,
+							       (char *)pages, (int)length),
+				 size);
+		assert_memory_equal(back, page, size);
+		memcpy(back, pages, length);
+		assert_true(unlz4(out, used, back + length, size, length));
+		assert_memory_equal(back + length, page, size);
+		/* nothing before the history is touched */
+		longest = lz4.length > longest ? lz4.length : longest;
+		assert_true(unlz4(out, used, back + length, size, lz4.length));
+		lz4_add(&lz4, page, size);
+		length += size;
+		free(back);
+	}
+	assert_in_range(longest, LZ4_HISTORY - 2 * PAGE_SIZE, LZ4_HISTORY);
+	/* the page before once more */
+	assert_in_range(lz4_compress(&lz4, page, PAGE_SIZE, out, sizeof(out)), 1, 32);
+}
+
 /* At least as good as the lz4 project's fast encoder on records: an address, a constant, a count, flags. */
 static void test_ratio(void **state)
 {
@@ -152,28 +199,39 @@ static void test_damaged_blocks(void **state)
 
 	(void)state;
 	for (unsigned round = 0; round < 3000; round++) {
-		size_t length = 200 + random_next(&seed) % 3000, cut;
+		size_t length = 200 + random_next(&seed) % 3000, history = random_next(&seed) % 300, cut;
 		int used;
-		uint8_t *block, *out = malloc(length);
+		uint8_t *block, *whole = calloc(1, history + length), *out = whole + history;
 
 		fill_random(page, length, seed, 3);
 		used = LZ4_compress_default((char *)page, (char *)packed, (int)length, sizeof(packed));
-		assert_true(unlz4(packed, (size_t)used, out, length));
+		assert_true(unlz4(packed, (size_t)used, out, length, 0));
 		assert_memory_equal(out, page, length);
-		assert_false(unlz4(packed, (size_t)used, page, length - 1));
-		assert_false(unlz4(packed, (size_t)used, page, length + 1));
+		assert_false(unlz4(packed, (size_t)used, page, length - 1, 0));
+		assert_false(unlz4(packed, (size_t)used, page, length + 1, 0));
 		cut = random_next(&seed) % 4 ? (size_t)used : random_next(&seed) % (size_t)used;
 		/* as long as it is, for the sanitizer */
 		block = malloc(cut ? cut : 1);
 		memcpy(block, packed, cut);
 		for (unsigned i = random_next(&seed) % 4; i && cut; i--)
 			block[random_next(&seed) % cut] = (uint8_t)random_next(&seed);
-		refused += !unlz4(block, cut, out, length);
+		refused += !unlz4(block, cut, out, length, history);
+		for (size_t i = 0; i < history; i++)
+			assert_int_equal(whole[i], 0);
 		free(block);
-		free(out);
+		free(whole);
 	}
 	assert_in_range(refused, 1000, 2999);
-	assert_false(unlz4(page, 0, page, 0));
+	/* a literal, and a match of 4 that begins 4 bytes before it */
+	for (size_t history = 0; history < 6; history++) {
+		static const uint8_t far[] = {0x10, 'x', 5, 0, 0x10, 'y'};
+		uint8_t out[16] = "0123456789";
+
+		assert_int_equal(unlz4(far, sizeof(far), out + history, 6, history), history >= 4);
+		if (history == 4)
+			assert_memory_equal(out, "0123x0123y", 10);
+	}
+	assert_false(unlz4(page, 0, page, 0, 0));
 }
 
 int main(void)
@@ -184,6 +242,7 @@ int main(void)
 		cmocka_unit_test(test_random_does_not_fit),
 		cmocka_unit_test(test_all_lengths),
 		cmocka_unit_test(test_any_room),
+		cmocka_unit_test(test_history),
 		cmocka_unit_test(test_ratio),
 		cmocka_unit_test(test_damaged_blocks),
 	};
