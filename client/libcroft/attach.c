@@ -23,7 +23,10 @@
 
 /* --- the first answer --- */
 
-/* Asks for frames until there is an answer, whatever it is. */
+/*
+ * Asks for frames until there is an answer, whatever it is. It follows its acknowledgement at once: what does not was
+ * on its way to a client before us, in frames.
+ */
 static enum croft_status knock(struct croft_vm *vm, struct croft_error *error)
 {
 	static const char frames[] = "Qcroft.frame:1", nothing[] = "?";
@@ -32,6 +35,7 @@ static enum croft_status knock(struct croft_vm *vm, struct croft_error *error)
 	enum croft_status status;
 	uint8_t wire[PACKET_WIRE_MAX(sizeof(frames))];
 	size_t length = packet_make(wire, question, strlen(question));
+	uint8_t byte = 0, last;
 	unsigned knocks = 0;
 
 	/*
@@ -47,7 +51,6 @@ static enum croft_status knock(struct croft_vm *vm, struct croft_error *error)
 	while (status == CROFT_ERROR_TIMEOUT) {
 		uint64_t again_us = wire_now_us() + KNOCK_US + wire_time_us(&vm->wire, length);
 		enum packet_event event = PACKET_NOTHING;
-		uint8_t byte;
 
 		if (wire_now_us() >= until_us)
 			break;
@@ -56,9 +59,14 @@ static enum croft_status knock(struct croft_vm *vm, struct croft_error *error)
 		vm->wire.counters.packets_sent++;
 		vm->wire.counters.waits++;
 		while (!status && event != PACKET_WHOLE) {
+			last = byte;
 			if (!wire_read(&vm->wire, &byte)) {
 				status = wire_wait(&vm->wire, WIRE_RSP, again_us < until_us ? again_us : until_us,
 						   error);
+				continue;
+			}
+			if (byte == '$' && last != '+') {
+				noise++;
 				continue;
 			}
 			event = packet_take(&vm->answer, byte);

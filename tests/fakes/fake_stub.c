@@ -185,6 +185,8 @@ static void handle(struct fake_stub *stub)
 		shutdown(stub->fd, SHUT_RDWR);
 		return;
 	}
+	put(stub, stub->leftovers, stub->leftovers_length);
+	stub->leftovers_length = 0;
 	if (stub->framed && strcmp(question, "Qcroft.frame:1") == 0) {
 		begin_frames(stub);
 		return;

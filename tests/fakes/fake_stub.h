@@ -31,13 +31,15 @@ struct fake_stub {
 	const char *log;		/* text for LOG; moves on as it is sent */
 	const char *bulk;		/* bytes on BULK, after "qbulk" */
 	const char *noise;		/* bytes that come before each answer */
-	unsigned damage;		/* so many answers are damaged first */
-	unsigned drop;			/* so many questions are not heard */
-	unsigned deaf;			/* hangs up at this question, counted from 1; 0: never */
-	unsigned delay_ms;		/* before each answer */
-	unsigned slow_ms;		/* before the first one */
-	unsigned fast;			/* framed: its clock is so many times as fast; 0: it is not */
-	bool gives_up;			/* framed: takes a client that lets it go for lost, and says so */
+	uint8_t leftovers[256];		/* bytes that come before anything else */
+	size_t leftovers_length;
+	unsigned damage;   /* so many answers are damaged first */
+	unsigned drop;	   /* so many questions are not heard */
+	unsigned deaf;	   /* hangs up at this question, counted from 1; 0: never */
+	unsigned delay_ms; /* before each answer */
+	unsigned slow_ms;  /* before the first one */
+	unsigned fast;	   /* framed: its clock is so many times as fast; 0: it is not */
+	bool gives_up;	   /* framed: takes a client that lets it go for lost, and says so */
 	/* more than the script: returns whether it has written an answer, or NULL */
 	bool (*answer)(void *data, const char *question, size_t length, char *answer, size_t *answer_length);
 	void *data;

@@ -299,6 +299,42 @@ static void test_a_first_answer_that_is_late(void **state)
 	close_vm(stub, vm);
 }
 
+/* What a client that died was to get still comes: answers to the same questions, in frames, the first of them cut. */
+static void test_leftovers(void **state)
+{
+	static const char *const cut[] = {"ze=1000;swbreak+;hwbreak+#be$OK#9a", "$OK#9a", "K#9a", "+"};
+	struct croft_error error;
+	struct croft_vm *vm;
+	uint64_t value;
+	(void)state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(cut); i++) {
+		struct fake_stub *stub = make_framed();
+		struct frame frame;
+		const uint8_t *bytes;
+		size_t length;
+
+		frame_init(&frame, 100000, 0);
+		frame.limit[0] = FRAME_BUFFER;
+		stub->leftovers_length = strlen(cut[i]);
+		memcpy(stub->leftovers, cut[i], stub->leftovers_length);
+		/* what ends it, and two frames: a status and an answer */
+		memcpy(stub->leftovers + stub->leftovers_length, "\x8e\xcb\x1c\xc0\0", 5);
+		stub->leftovers_length += 5;
+		assert_int_equal(frame_write(&frame, 0, "$OK#9a$T05#b9", 13), 13);
+		while ((length = frame_output(&frame, &bytes, 0)) != 0) {
+			memcpy(stub->leftovers + stub->leftovers_length, bytes, length);
+			stub->leftovers_length += length;
+			frame_sent(&frame, length, 0);
+		}
+		open_vm(stub, 0, &vm);
+		assert_true(croft_vm_is_framed(vm));
+		assert_int_equal(croft_cpu_read(croft_vm_cpu(vm), "rax", &value, &error), CROFT_OK);
+		assert_int_equal(value, 1);
+		close_vm(stub, vm);
+	}
+}
+
 /* As from a serial port at another speed. */
 static void test_noise(void **state)
 {
@@ -1295,6 +1331,7 @@ int main(void)
 		cmocka_unit_test(test_a_silent_wire),
 		cmocka_unit_test(test_a_first_question_that_is_lost),
 		cmocka_unit_test(test_a_first_answer_that_is_late),
+		cmocka_unit_test(test_leftovers),
 		cmocka_unit_test(test_noise),
 		cmocka_unit_test(test_registers_are_read_once),
 		cmocka_unit_test(test_registers_are_written_before_it_goes_on),
