@@ -141,13 +141,13 @@ def compare(raw):
     return layout["ranges"], total
 
 
-def start_machine(program, when, *words):
+def start_machine(program, when):
     """Runs the machine of a case's program, and the program itself as the client of its control wire."""
     log = OUT / "log.txt"
     command = [
         Path(__file__).parents[3] / "tools/machine", "run", os.environ["MACHINE"], "--stick", os.environ["STICK"],
         "--disk", os.environ["DISK"], *shlex.split(os.environ["WORDS"]), "--timeout", "900", "--log", log,
-        "--serial", OUT / "serial.txt", "--control", "uart=tcp:0", "--attach", shlex.join([program, *words]),
+        "--serial", OUT / "serial.txt", "--control", "uart=tcp:0", "--attach", program,
         "--attach-when", when, "--attach-output", OUT / "control.txt",
         # the client is the test: when it is gone the machine may go
         "--until-log", "the debugger is gone",
