@@ -7,6 +7,11 @@
 #include <undercroft/region.h>
 #include <undercroft/vcpu.h>
 
+static bool has_argument(enum intercept_kind kind)
+{
+	return kind < INTERCEPT_SIMPLE;
+}
+
 static bool arm_is(const struct intercept_arm *arm, enum intercept_kind kind, uint32_t argument)
 {
 	return arm->owner != NULL && arm->kind == kind && arm->argument == argument;
@@ -41,12 +46,14 @@ int intercept_arm(struct vcpu *vcpu, const struct owner *owner, enum intercept_k
 			return ret;
 	}
 	*slot = (struct intercept_arm){.owner = owner, .kind = kind, .argument = argument};
+	table->count[kind]++;
 	return 0;
 }
 
 static void arm_release(struct vcpu *vcpu, struct intercept_arm *arm)
 {
 	arm->owner = NULL;
+	vcpu->vm->intercepts.count[arm->kind]--;
 	/* Turning off what was on cannot be refused. */
 	if (intercept_count(vcpu, arm->kind, arm->argument) == 0)
 		(void)vcpu->backend->intercept(vcpu, arm->kind, arm->argument, false);
@@ -72,6 +79,8 @@ unsigned intercept_count(const struct vcpu *vcpu, enum intercept_kind kind, uint
 	const struct intercept_table *table = &vcpu->vm->intercepts;
 	unsigned count = 0;
 
+	if (!has_argument(kind))
+		return table->count[kind];
 	for (unsigned i = 0; i < INTERCEPT_ARM_MAX; i++)
 		count += arm_is(&table->arm[i], kind, argument);
 	return count;

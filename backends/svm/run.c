@@ -14,8 +14,12 @@
 #define OPCODE_INT  0xcd
 #define OPCODE_INTO 0xce
 
-/* CPUID, RDMSR and WRMSR without prefixes */
-#define BARE_LENGTH 2
+/* CPUID, RDMSR and WRMSR without prefixes; HLT, whose first byte is all of it; MWAIT */
+#define BARE_LENGTH	  2
+#define BARE_HLT_LENGTH	  1
+#define BARE_MWAIT_LENGTH 3
+
+#define OPCODE_HLT 0xf4
 
 /* Exit code to kind; what is not named is 0, EXIT_UNKNOWN. */
 _Static_assert(EXIT_UNKNOWN == 0, "what the table leaves out is unknown");
@@ -62,17 +66,21 @@ static __attribute__((noinline)) uint8_t length_find(struct svm_vcpu *svm)
 	switch (vcpu->exit.kind) {
 	case EXIT_CPUID:
 	case EXIT_MSR:
+	case EXIT_HLT:
+	case EXIT_MWAIT:
 		byte = insn_byte_quick(vcpu, vmcb->cs.base, vmcb->cr0, vmcb->cr3, vmcb->cr4, vmcb->efer);
 		break;
 	case EXIT_HYPERCALL:
 	case EXIT_INVD:
-	case EXIT_HLT:
-	case EXIT_MWAIT:
 		break;
 	default:
 		return 0; /* not an instruction, or EXITINFO2 tells */
 	}
+	if (byte && *byte == OPCODE_HLT && vcpu->exit.kind == EXIT_HLT)
+		return BARE_HLT_LENGTH;
 	if (byte && *byte == INSN_QUICK_OPCODE) {
+		if (vcpu->exit.kind == EXIT_MWAIT)
+			return BARE_MWAIT_LENGTH;
 		if (vcpu->exit.kind == EXIT_CPUID) {
 			svm->cpuid_linear = vmcb->cs.base + vmcb->rip;
 			svm->cpuid_cr3 = vmcb->cr3;

@@ -29,6 +29,9 @@ enum intercept_kind {
 	INTERCEPT_NMI_WINDOW, /* argument: 0; EXIT_WINDOW as soon as the guest can take an NMI */
 };
 
+#define INTERCEPT_SIMPLE INTERCEPT_NMI /* from here on without an argument; exits ask for them */
+#define INTERCEPT_KINDS	 (INTERCEPT_NMI_WINDOW + 1)
+
 struct intercept_arm {
 	const struct owner *owner; /* NULL: the slot is free */
 	enum intercept_kind kind;
@@ -39,6 +42,7 @@ struct intercept_arm {
 
 struct intercept_table {
 	struct intercept_arm arm[INTERCEPT_ARM_MAX];
+	uint8_t count[INTERCEPT_KINDS]; /* arms of each kind, whatever their arguments */
 };
 
 /*

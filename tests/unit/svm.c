@@ -450,10 +450,18 @@ static void test_lengths_without_nrip(void **state)
 		size_t length;
 		unsigned expected;
 	} cases[] = {
-		{VMEXIT_CPUID, "\x0f\xa2", 2, 2},	{VMEXIT_CPUID, "\x66\x0f\xa2", 3, 3},
-		{VMEXIT_MSR, "\x0f\x30", 2, 2},		{VMEXIT_MSR, "\x2e\x0f\x32", 3, 3},
-		{VMEXIT_VMMCALL, "\x0f\x01\xd9", 3, 3}, {VMEXIT_INVD, "\x0f\x08", 2, 2},
-		{VMEXIT_NPF, "\x0f\xa2", 2, 0},		{VMEXIT_EXCEPTION + 6, "\x0f\xa2", 2, 0},
+		{VMEXIT_CPUID, "\x0f\xa2", 2, 2},
+		{VMEXIT_CPUID, "\x66\x0f\xa2", 3, 3},
+		{VMEXIT_MSR, "\x0f\x30", 2, 2},
+		{VMEXIT_MSR, "\x2e\x0f\x32", 3, 3},
+		{VMEXIT_VMMCALL, "\x0f\x01\xd9", 3, 3},
+		{VMEXIT_INVD, "\x0f\x08", 2, 2},
+		{VMEXIT_HLT, "\xf4", 1, 1},
+		{VMEXIT_HLT, "\x66\xf4", 2, 2},
+		{VMEXIT_MWAIT, "\x0f\x01\xc9", 3, 3},
+		{VMEXIT_MWAIT, "\x3e\x0f\x01\xc9", 4, 4},
+		{VMEXIT_NPF, "\x0f\xa2", 2, 0},
+		{VMEXIT_EXCEPTION + 6, "\x0f\xa2", 2, 0},
 	};
 
 	(void)state;
