@@ -124,13 +124,6 @@ enum verdict exit_refetch(struct vcpu *vcpu)
 	return VERDICT_RESUME;
 }
 
-/* Carried out by the CPU, for whoever wants to know when it is done. */
-static enum verdict exit_paging(struct vcpu *vcpu)
-{
-	vcpu->backend->decode_detail(vcpu);
-	return debug_paging(vcpu) ? VERDICT_RESUME : exit_unexpected(vcpu);
-}
-
 const exit_handler_fn exit_defaults[EXIT_KIND_COUNT] = {
 	[EXIT_CPUID] = exit_cpuid,
 	[EXIT_MSR] = exit_msr,

@@ -42,6 +42,7 @@ enum verdict exit_intr(struct vcpu *vcpu);
 enum verdict exit_hlt(struct vcpu *vcpu);
 enum verdict exit_mwait(struct vcpu *vcpu);
 enum verdict exit_timer(struct vcpu *vcpu);
+enum verdict exit_paging(struct vcpu *vcpu);
 
 /* The guest waited at a HLT, which ends now: RIP goes behind it. */
 void idle_wake(struct vcpu *vcpu);

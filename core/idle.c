@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The exits that exist while somebody wants to look in between: a timer's, or, where the CPU has none, external
- * interrupts and a guest that waits for one. Must not know who looks, nor for what.
+ * interrupts and a guest that waits for one, or changes of the address space. Must not know who looks, nor for what.
  */
 #include <undercroft/debug.h>
 #include <undercroft/vcpu.h>
@@ -100,6 +100,16 @@ enum verdict exit_mwait(struct vcpu *vcpu)
 	if (vcpu->idle.sleeps)
 		return idle_stop(vcpu);
 	return poll_goes_on(vcpu) ? VERDICT_SKIP_INSN : VERDICT_RESUME;
+}
+
+/* Carried out by the CPU, for whoever wants to know when it is done, or only that there is one. */
+enum verdict exit_paging(struct vcpu *vcpu)
+{
+	if (!intercept_count(vcpu, INTERCEPT_CR3, 0))
+		return debug_paging(vcpu) ? VERDICT_RESUME : exit_unexpected(vcpu);
+	if (poll_goes_on(vcpu))
+		(void)debug_paging(vcpu);
+	return VERDICT_RESUME;
 }
 
 /* One that nobody waits for any more does no harm. */

@@ -77,11 +77,13 @@ static int msrpm_set(struct svm_vcpu *svm, uint32_t index, bool write, bool on)
 }
 
 /* A bit for an instruction that the CPU does not have does nothing. */
-static void paging_set(struct vmcb *vmcb, bool on)
+static void paging_update(struct svm_vcpu *svm)
 {
-	mask_set(&vmcb->intercept_1, VMCB_INTERCEPT1_CR0_SEL | VMCB_INTERCEPT1_INVLPG, on);
-	mask_set(&vmcb->intercept_3, VMCB_INTERCEPT3_INVPCID, on);
-	vmcb->intercept_cr_write = on ? VMCB_INTERCEPT_CR_PAGING : 0;
+	struct vmcb *vmcb = &svm->vmcb;
+
+	mask_set(&vmcb->intercept_1, VMCB_INTERCEPT1_CR0_SEL | VMCB_INTERCEPT1_INVLPG, svm->paging);
+	mask_set(&vmcb->intercept_3, VMCB_INTERCEPT3_INVPCID, svm->paging);
+	vmcb->intercept_cr_write = svm->paging ? VMCB_INTERCEPT_CR_PAGING : svm->cr3 ? VMCB_INTERCEPT_CR3 : 0;
 }
 
 int svm_intercept(struct vcpu *vcpu, enum intercept_kind kind, uint32_t argument, bool on)
@@ -122,7 +124,12 @@ int svm_intercept(struct vcpu *vcpu, enum intercept_kind kind, uint32_t argument
 		mask_set(&svm->vmcb.intercept_2, VMCB_INTERCEPT2_MWAIT, on);
 		return 0;
 	case INTERCEPT_PAGING:
-		paging_set(&svm->vmcb, on);
+		svm->paging = on;
+		paging_update(svm);
+		return 0;
+	case INTERCEPT_CR3:
+		svm->cr3 = on;
+		paging_update(svm);
 		return 0;
 	case INTERCEPT_DR:
 		svm->vmcb.intercept_dr_read = svm->vmcb.intercept_dr_write = on ? 0xffff : 0;

@@ -28,6 +28,7 @@ struct svm_vcpu {
 	bool has_nrip;		   /* exits tell the next RIP; without it the field is never written */
 	uint32_t saved_exceptions; /* intercepts as they are outside of a step */
 	bool saved_nmi;
+	bool paging, cr3;  /* INTERCEPT_PAGING, INTERCEPT_CR3 are on */
 	bool saved_shadow; /* QUIRK_V_INTR_MASKING */
 	/* The software event injected last: its instruction, and how many exits there had been (0: none yet) */
 	uint64_t soft_exits, soft_rip;

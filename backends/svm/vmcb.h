@@ -110,7 +110,8 @@ _Static_assert(sizeof(struct vmcb) == 4096, "VMCB layout");
 
 /* Offset 014h */
 #define VMCB_INTERCEPT3_INVPCID (1u << 2)
-/* Offset 002h: CR3 and CR4 */
+/* Offset 002h: writes of CR3, and of CR3 and CR4 */
+#define VMCB_INTERCEPT_CR3	 0x0008u
 #define VMCB_INTERCEPT_CR_PAGING 0x0018u
 
 #define VMCB_TLB_NOTHING   0

@@ -172,6 +172,7 @@ int vmx_intercept(struct vcpu *vcpu, enum intercept_kind kind, uint32_t argument
 	case INTERCEPT_NMI: /* each of them exits */
 	case INTERCEPT_INTR:
 	case INTERCEPT_IDLE:
+	case INTERCEPT_CR3:
 	default:
 		return -ENOTSUP;
 	}

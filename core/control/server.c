@@ -409,6 +409,7 @@ void server_init(struct server *server, struct vcpu *vcpu, struct link *link, bo
 	};
 	server->vcpu = vcpu;
 	server->listens = listens;
+	watch_init(&server->watch);
 	rsp_init(&server->rsp, link);
 	bulk_init(&server->bulk, vcpu, link);
 	vcpu->vm->control = &server->control;

@@ -12,10 +12,12 @@ static const struct owner watch_owner = {.name = "control"};
 /* Of the exits that happen anyway, one in so many looks: a look costs a few port accesses. */
 #define WATCH_EXITS 64u
 
-#ifdef CONFIG_WATCH_INTERRUPTS
-#define LISTENS_AT_INTERRUPTS true
+#if defined(CONFIG_WATCH_CR3_WRITES)
+#define POLICY WATCH_AT_CR3_WRITES
+#elif defined(CONFIG_WATCH_EXITS)
+#define POLICY WATCH_AT_EXITS
 #else
-#define LISTENS_AT_INTERRUPTS false
+#define POLICY WATCH_AT_INTERRUPTS
 #endif
 
 static bool has_timer(const struct vcpu *vcpu)
@@ -35,6 +37,33 @@ static void timer_set(struct vcpu *vcpu, enum watch_state state)
 	(void)vcpu->backend->timer(vcpu, period_us[state]);
 }
 
+static void interrupts_arm(struct vcpu *vcpu, bool sleeps)
+{
+	vcpu->idle.sleeps = sleeps;
+	(void)intercept_arm(vcpu, &watch_owner, INTERCEPT_INTR, 0);
+	(void)intercept_arm(vcpu, &watch_owner, INTERCEPT_IDLE, 0);
+}
+
+static void listen(struct vcpu *vcpu, enum watch_policy policy)
+{
+	switch (policy) {
+	case WATCH_AT_INTERRUPTS:
+		interrupts_arm(vcpu, true);
+		break;
+	case WATCH_AT_CR3_WRITES:
+		(void)intercept_arm(vcpu, &watch_owner, INTERCEPT_CR3, 0);
+		break;
+	case WATCH_AT_EXITS:
+		vcpu->work |= WORK_POLL;
+		break;
+	}
+}
+
+void watch_init(struct watch *watch)
+{
+	*watch = (struct watch){.policy = POLICY, .state = WATCH_OFF};
+}
+
 void watch_set(struct vcpu *vcpu, struct watch *watch, enum watch_state state)
 {
 	watch->state = state;
@@ -45,13 +74,10 @@ void watch_set(struct vcpu *vcpu, struct watch *watch, enum watch_state state)
 	}
 	owner_release(vcpu, &watch_owner);
 	vcpu->work &= ~WORK_POLL;
-	if (state >= WATCH_ATTACHED || (state == WATCH_LISTENING && LISTENS_AT_INTERRUPTS)) {
-		vcpu->idle.sleeps = state == WATCH_LISTENING;
-		(void)intercept_arm(vcpu, &watch_owner, INTERCEPT_INTR, 0);
-		(void)intercept_arm(vcpu, &watch_owner, INTERCEPT_IDLE, 0);
-	} else if (state == WATCH_LISTENING) {
-		vcpu->work |= WORK_POLL;
-	}
+	if (state >= WATCH_ATTACHED)
+		interrupts_arm(vcpu, false);
+	else if (state == WATCH_LISTENING)
+		listen(vcpu, watch->policy);
 }
 
 bool watch_is_due(struct vcpu *vcpu, struct watch *watch)

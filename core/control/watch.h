@@ -21,16 +21,27 @@ enum watch_state {
 	WATCH_BUSY,	 /* and gets something in the background */
 };
 
+/* Where the backend has no timer: what makes us look while the link listens. The build chooses (Kconfig, "Control"). */
+enum watch_policy {
+	WATCH_AT_INTERRUPTS, /* external interrupts, HLT and MWAIT; the CPU halts, if interrupts can wake it */
+	WATCH_AT_CR3_WRITES, /* MOV to CR3 */
+	WATCH_AT_EXITS,	     /* nothing is armed: exits that happen anyway */
+};
+
 struct watch {
+	enum watch_policy policy;
 	enum watch_state state;
 	uint64_t looked_us;
 	uint32_t exits; /* since the last look, where they are counted */
 };
 
+/* Off, with the policy that the build has chosen. */
+void watch_init(struct watch *watch);
+
 /*
- * Arms what this CPU has for it. With a timer of the backend's (BACKEND_CAP_TIMER) that alone. Without one: external
- * interrupts, HLT and MWAIT; while listening the CPU may halt, if interrupts can wake it, or, if CONFIG_WATCH_EXITS
- * says so, nothing is armed.
+ * Arms what this CPU has for it. With a timer of the backend's (BACKEND_CAP_TIMER) that alone. Without one: what the
+ * policy says while listening; while somebody is attached external interrupts, HLT and MWAIT, and the CPU does not
+ * halt.
  */
 void watch_set(struct vcpu *vcpu, struct watch *watch, enum watch_state state);
 

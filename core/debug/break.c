@@ -165,12 +165,16 @@ void debug_breaks_resolve(struct vcpu *vcpu)
 
 bool debug_paging(struct vcpu *vcpu)
 {
+	bool cr3 = intercept_count(vcpu, INTERCEPT_CR3, 0) != 0;
 	struct debug *debug = vcpu->debug;
 
-	if (!debug || !debug->follows || debug->lets_pass)
+	if (!debug || debug->lets_pass || (!debug->follows && !cr3))
 		return false;
 	debug->lets_pass = true;
-	(void)intercept_set(vcpu, INTERCEPT_PAGING, 0, false);
+	if (debug->follows)
+		(void)intercept_set(vcpu, INTERCEPT_PAGING, 0, false);
+	if (cr3)
+		(void)vcpu->backend->intercept(vcpu, INTERCEPT_CR3, 0, false);
 	if (!vcpu->single.active)
 		debug_step_simple(vcpu);
 	vcpu->work |= WORK_STOP;
@@ -187,6 +191,8 @@ void debug_paging_done(struct vcpu *vcpu)
 	/* there is room: it was armed before */
 	if (debug->follows)
 		(void)intercept_set(vcpu, INTERCEPT_PAGING, 0, true);
+	if (intercept_count(vcpu, INTERCEPT_CR3, 0))
+		(void)vcpu->backend->intercept(vcpu, INTERCEPT_CR3, 0, true);
 	debug_breaks_resolve(vcpu);
 }
 

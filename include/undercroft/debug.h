@@ -197,8 +197,8 @@ void debug_access_emulated(struct vcpu *vcpu, gva_t linear, unsigned size, bool 
 bool debug_break_hit(struct vcpu *vcpu);
 
 /*
- * An instruction exited that may change where addresses lead. Returns false if run control did not ask for that; else
- * the CPU carries it out at the next entry, alone.
+ * An instruction exited that may change where addresses lead. Returns false if nobody asked for that; else the CPU
+ * carries it out at the next entry, alone.
  */
 bool debug_paging(struct vcpu *vcpu);
 

@@ -25,6 +25,7 @@ enum intercept_kind {
 	INTERCEPT_INTR,	      /* argument: 0; EXIT_INTR for each that the guest can take, which still waits then */
 	INTERCEPT_IDLE,	      /* argument: 0; HLT and MWAIT */
 	INTERCEPT_PAGING,     /* argument: 0; MOV to CR0, CR3, CR4, INVLPG, INVPCID: EXIT_PAGING or EXIT_CR before it */
+	INTERCEPT_CR3,	      /* argument: 0; MOV to CR3: EXIT_PAGING before it; where there is no timer */
 	INTERCEPT_DR,	      /* argument: 0; MOV to and from debug registers: EXIT_DR before it */
 	INTERCEPT_NMI_WINDOW, /* argument: 0; EXIT_WINDOW as soon as the guest can take an NMI */
 };

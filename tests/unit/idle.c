@@ -8,6 +8,7 @@
 
 #include <undercroft/debug.h>
 #include <x86/cr.h>
+#include <x86/dr.h>
 
 #include "core/debug/debug.h"
 #include "tests/unit/spine.h"
@@ -193,6 +194,39 @@ static void test_timer(void **state)
 	assert_null(vcpu->fatal);
 }
 
+/* The CPU carries out what changes the address space, behind a look, and the next one exits again. */
+static void test_cr3_write(void **state)
+{
+	const struct exit_detail trap = {.exception = {.vector = 1}};
+
+	(void)state;
+	owner_release(vcpu, &owner);
+	assert_int_equal(intercept_arm(vcpu, &owner, INTERCEPT_CR3, 0), 0);
+	spine_exit(&spine, EXIT_PAGING, 0, NULL, NULL);
+	assert_int_equal(polls, 1);
+	assert_true(fake->stepping);
+	assert_false(fake_intercept_on(fake, INTERCEPT_CR3, 0));
+	fake->reg[REG_DR6] |= DR6_BS;
+	vcpu->rip += 3;
+	spine_exit(&spine, EXIT_EXCEPTION, 0, &trap, NULL);
+	assert_false(fake->stepping);
+	assert_true(fake_intercept_on(fake, INTERCEPT_CR3, 0));
+	assert_int_equal(vcpu->work, 0);
+	assert_int_equal(vcpu->rip, SPINE_CODE + 3);
+	/* a guest that stops has not executed it yet */
+	stop_at = 2;
+	spine_exit(&spine, EXIT_PAGING, 0, NULL, NULL);
+	assert_int_equal(stops, 1);
+	assert_false(fake->stepping);
+	assert_true(fake_intercept_on(fake, INTERCEPT_CR3, 0));
+	/* the one who armed it goes */
+	release_at = 3;
+	spine_exit(&spine, EXIT_PAGING, 0, NULL, NULL);
+	assert_int_equal(fake_intercepts_on(fake), 0);
+	assert_false(fake->stepping);
+	assert_null(vcpu->fatal);
+}
+
 static void test_mwait(void **state)
 {
 	(void)state;
@@ -204,7 +238,7 @@ static void test_mwait(void **state)
 /* An exit of these that nobody armed. */
 static void test_unexpected(void **state)
 {
-	static const enum exit_kind kinds[] = {EXIT_INTR, EXIT_HLT, EXIT_MWAIT};
+	static const enum exit_kind kinds[] = {EXIT_INTR, EXIT_HLT, EXIT_MWAIT, EXIT_PAGING};
 
 	(void)state;
 	owner_release(vcpu, &owner);
@@ -222,7 +256,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_interrupt),  TEST(test_interrupt_stop), TEST(test_interrupt_released), TEST(test_halted),
 		TEST(test_halted_nmi), TEST(test_halted_stop),	  TEST(test_halted_stepping),	 TEST(test_timer),
-		TEST(test_sleeps),     TEST(test_mwait),	  TEST(test_unexpected),
+		TEST(test_sleeps),     TEST(test_mwait),	  TEST(test_unexpected),	 TEST(test_cr3_write),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1007,21 +1007,40 @@ static void test_noise_is_listened_to_for_a_moment(void **state)
 			WATCH_LISTENING_US + 2 * SERVER_SILENCE_US);
 }
 
+static void expect_watched_by(bool interrupts, bool cr3, bool exits)
+{
+	assert_int_equal(fake_intercept_on(fake, INTERCEPT_INTR, 0), interrupts);
+	assert_int_equal(fake_intercept_on(fake, INTERCEPT_IDLE, 0), interrupts);
+	assert_int_equal(fake_intercept_on(fake, INTERCEPT_CR3, 0), cr3);
+	assert_int_equal((vcpu->work & WORK_POLL) != 0, exits);
+	assert_int_equal(fake_intercepts_on(fake), 2u * interrupts + cr3);
+}
+
 /* What is armed in each state, on a CPU without a timer for it. */
 static void test_watch_without_a_timer(void **state)
 {
+	static const enum watch_policy policies[] = {WATCH_AT_INTERRUPTS, WATCH_AT_CR3_WRITES, WATCH_AT_EXITS};
+	struct watch *watch = &client.server.watch;
+
 	(void)state;
-	assert_true(fake_intercept_on(fake, INTERCEPT_INTR, 0));
-	assert_true(fake_intercept_on(fake, INTERCEPT_IDLE, 0));
-	assert_true(vcpu->idle.sleeps);
-	client_ask(&client, "?");
-	assert_true(fake_intercept_on(fake, INTERCEPT_INTR, 0));
-	assert_true(fake_intercept_on(fake, INTERCEPT_IDLE, 0));
-	assert_false(vcpu->idle.sleeps);
-	client_ask(&client, "D");
-	assert_true(vcpu->idle.sleeps);
-	watch_set(vcpu, &client.server.watch, WATCH_OFF);
-	assert_int_equal(fake_intercepts_on(fake), 0);
+	assert_int_equal(watch->policy, WATCH_AT_INTERRUPTS); /* the default */
+	for (unsigned i = 0; i < ARRAY_SIZE(policies); i++) {
+		enum watch_policy policy = policies[i];
+
+		watch->policy = policy;
+		watch_set(vcpu, watch, WATCH_LISTENING);
+		expect_watched_by(policy == WATCH_AT_INTERRUPTS, policy == WATCH_AT_CR3_WRITES,
+				  policy == WATCH_AT_EXITS);
+		assert_true(policy != WATCH_AT_INTERRUPTS || vcpu->idle.sleeps);
+		client_ask(&client, "?");
+		expect_watched_by(true, false, false);
+		assert_false(vcpu->idle.sleeps);
+		client_ask(&client, "D");
+		expect_watched_by(policy == WATCH_AT_INTERRUPTS, policy == WATCH_AT_CR3_WRITES,
+				  policy == WATCH_AT_EXITS);
+		watch_set(vcpu, watch, WATCH_OFF);
+		expect_watched_by(false, false, false);
+	}
 }
 
 /* While nobody is there the link is looked at ten times a second at most. */
@@ -1038,6 +1057,22 @@ static void test_watch_is_seldom_due(void **state)
 	client_ask(&client, "?");
 	assert_true(watch_is_due(vcpu, &client.server.watch));
 	assert_true(watch_is_due(vcpu, &client.server.watch));
+}
+
+/* Of the exits that happen anyway only some look, however seldom they are. */
+static void test_watch_at_exits(void **state)
+{
+	struct watch *watch = &client.server.watch;
+	unsigned looks = 0;
+
+	(void)state;
+	watch->policy = WATCH_AT_EXITS;
+	watch_set(vcpu, watch, WATCH_LISTENING);
+	for (unsigned i = 0; i < 640; i++) {
+		client.spine.fake.platform.clock_us += WATCH_LISTENING_US;
+		looks += watch_is_due(vcpu, watch);
+	}
+	assert_int_equal(looks, 10);
 }
 
 /* One of each, as it may come while the guest runs. */
@@ -1421,6 +1456,7 @@ int main(void)
 		T(test_noise_is_listened_to_for_a_moment),
 		T(test_watch_without_a_timer),
 		T(test_watch_is_seldom_due),
+		T(test_watch_at_exits),
 		T(test_examples_are_complete),
 		T(test_packets_cut_at_each_byte_while_the_guest_runs),
 		T(test_packets_with_wrong_checksums),

@@ -695,8 +695,12 @@ static void test_paging_intercepts(void **state)
 	assert_int_equal(vmcb->intercept_cr_write, 0x18);
 	assert_int_equal(vmcb->intercept_1 & ~before, 1u << 5 | 1u << 25);
 	assert_int_equal(vmcb->intercept_3, 1u << 2);
+	assert_int_equal(ops->intercept(vcpu, INTERCEPT_CR3, 0, true), 0);
 	assert_int_equal(ops->intercept(vcpu, INTERCEPT_PAGING, 0, false), 0);
-	assert_int_equal(vmcb->intercept_cr_write | vmcb->intercept_3, 0);
+	assert_int_equal(vmcb->intercept_cr_write, 0x08);
+	assert_int_equal(vmcb->intercept_3, 0);
+	assert_int_equal(ops->intercept(vcpu, INTERCEPT_CR3, 0, false), 0);
+	assert_int_equal(vmcb->intercept_cr_write, 0);
 	assert_int_equal(vmcb->intercept_1, before);
 }
 
