@@ -1278,8 +1278,27 @@ static void test_interrupt_within_a_reply(void **state)
 	assert_int_equal(client.bad, 0);
 }
 
+/* One of each that a client can leave behind. */
+static void arm_everything(void)
+{
+	expect("Z0,1000,1", "OK");
+	expect("Z1,1010,1", "OK");
+	expect("Z2,2000,4", "OK");
+	expect("Z4,3000,3", "OK");
+	expect("Qcroft.as:phys;mmio", "OK");
+	assert_true(fake_intercept_on(fake, INTERCEPT_DR, 0));
+	assert_true(fake_intercept_on(fake, INTERCEPT_PAGING, 0));
+}
+
 static bool nothing_is_left(void)
 {
+	for (unsigned i = 0; i < DEBUG_BREAK_MAX; i++) {
+		if (client.debug.breaks[i].used)
+			return false;
+	}
+	/* but what listens for the next one */
+	if (fake_intercepts_on(fake) != 2 || !vcpu->idle.sleeps)
+		return false;
 	return !client.server.attached && !client.server.resumed && !debug_is_stopped(vcpu) && !client.link.attached &&
 	       client.server.space.kind == SPACE_CURRENT && !client.server.device;
 }
@@ -1292,7 +1311,7 @@ static void test_ways_to_leave(void **state)
 	for (unsigned i = 0; i < ARRAY_SIZE(ways); i++) {
 		const char *reply;
 
-		expect("Qcroft.as:phys;mmio", "OK");
+		arm_everything();
 		assert_true(client.link.attached);
 		client.wire.in_count = client.wire.in_read = 0;
 		reply = client_ask(&client, ways[i]);
@@ -1337,7 +1356,7 @@ static void test_noise_releases_a_stopped_guest(void **state)
 
 	(void)state;
 	memset(noise, 'x', RSP_GARBAGE_MAX);
-	client_ask(&client, "?");
+	arm_everything();
 	client_say(&client, noise);
 	debug_stop_request(vcpu, &request);
 	vcpu_work(vcpu);
@@ -1352,7 +1371,7 @@ static void test_noise_releases_a_running_guest(void **state)
 
 	(void)state;
 	memset(noise, 'x', RSP_GARBAGE_MAX);
-	client_ask(&client, "?");
+	arm_everything();
 	client_say(&client, noise);
 	for (unsigned i = 0; i < 10; i++)
 		client_poll(&client);
@@ -1366,7 +1385,7 @@ static void test_silence_releases_a_stopped_guest(void **state)
 	(void)state;
 	client.spine.fake.platform.clock_step_us = 100;
 	server_silence_limit(&client.server, 5000);
-	client_ask(&client, "Qcroft.as:phys;mmio");
+	arm_everything();
 	/* while the guest runs nobody has to say anything */
 	client.spine.fake.platform.clock_us += 60000000;
 	client_poll(&client);
@@ -1390,6 +1409,51 @@ static void test_silence_releases_a_stopped_guest(void **state)
 	vcpu_work(vcpu);
 	assert_true(client.server.attached);
 	assert_in_range(client.spine.fake.platform.clock_us - start, 4000000, 4100000);
+}
+
+static void let_it_run(struct fake_frontend *wire)
+{
+	(void)wire;
+	if (client.link.framed)
+		debug_resume(vcpu);
+}
+
+/* In frames a guest that stands is released when its client's heartbeat ends. */
+static void test_framed_client_dies(void **state)
+{
+	uint64_t start;
+
+	(void)state;
+	client.spine.fake.platform.clock_step_us = 100;
+	arm_everything();
+	start = client.spine.fake.platform.clock_us;
+	assert_string_equal(client_ask(&client, "Qcroft.frame:1"), "OK");
+	assert_in_range(client.spine.fake.platform.clock_us - start, FRAME_LOST_US, FRAME_LOST_US + 200000);
+	assert_true(nothing_is_left());
+	assert_true(spine_logged(&client.spine, "the guest runs on"));
+	expect("qAttached", "1");
+}
+
+/* While it runs, too. */
+static void test_framed_client_dies_while_the_guest_runs(void **state)
+{
+	(void)state;
+	client.spine.fake.platform.clock_step_us = 100;
+	arm_everything();
+	client_packet(&client, "Qcroft.frame:1", 14);
+	debug_stop_request(vcpu, &request);
+	client.wire.on_write = let_it_run;
+	vcpu_work(vcpu);
+	client.wire.on_write = NULL;
+	assert_true(client.link.framed);
+	assert_false(debug_is_stopped(vcpu));
+	for (unsigned i = 0; i < FRAME_LOST_US / 100000 + 1; i++) {
+		assert_true(client.server.attached || i >= FRAME_LOST_US / 100000 - 2);
+		client.spine.fake.platform.clock_us += 100000;
+		client_poll(&client);
+	}
+	assert_true(nothing_is_left());
+	expect("qAttached", "1");
 }
 
 static void test_another_client_takes_over(void **state)
@@ -1467,6 +1531,8 @@ int main(void)
 		T(test_noise_releases_a_stopped_guest),
 		T(test_noise_releases_a_running_guest),
 		T(test_silence_releases_a_stopped_guest),
+		T(test_framed_client_dies),
+		T(test_framed_client_dies_while_the_guest_runs),
 		T(test_another_client_takes_over),
 		T(test_wire_that_takes_nothing),
 	};
