@@ -347,6 +347,13 @@ static void packet_physical_set(struct server *server, char *arguments)
 	reply_ok(server);
 }
 
+/* What pwndbg takes a stub with QEMU's monitor commands for one by: bits of its stepping, of which one is here. */
+static void packet_step_bits(struct server *server, char *arguments)
+{
+	(void)arguments;
+	reply_text(server, "ENABLE=1");
+}
+
 /* "qRcmd,LINE" */
 static void packet_command(struct server *server, char *arguments)
 {
@@ -382,5 +389,7 @@ const struct packet packets_query[] = {
 	{"qSymbol:", packet_symbol},
 	{"qqemu.PhyMemMode", packet_physical_get},
 	{"Qqemu.PhyMemMode:", packet_physical_set},
+	{"qqemu.sstepbits", packet_step_bits},
+	{"Qqemu.sstepbits", packet_step_bits},
 	{NULL, NULL},
 };

@@ -105,6 +105,8 @@ static void test_questions(void **state)
 		{"Qqemu.PhyMemMode:1", "OK"},
 		{"qqemu.PhyMemMode", "1"},
 		{"qcroft.as", "phys"},
+		{"qqemu.sstepbits", "ENABLE=1"},
+		{"Qqemu.sstepbits", "ENABLE=1"},
 		{"Qqemu.PhyMemMode:2", "E16"},
 		{"Qqemu.PhyMemMode:0", "OK"},
 		{"qMemoryRegionInfo:", "E16"},
@@ -1115,6 +1117,8 @@ static const char *const examples[] = {
 	"qSymbol::",
 	"qqemu.PhyMemMode",
 	"Qqemu.PhyMemMode:0",
+	"qqemu.sstepbits",
+	"Qqemu.sstepbits",
 	"qUnknown",
 	/* these let the guest go on by themselves */
 	"vCont;c",

@@ -24,6 +24,11 @@ print/x $fctrl
 maint packet qcroft.xlate:current,7c00
 maint packet qcroft.msr:c0000080
 maint packet qcroft.port:2f8,1
+maint packet Qcroft.msr:c0000080,ffffffffffffffff
+maint packet Qcroft.port:80,1,55
+maint packet qCRC:500,1
+maint packet qXfer:croft.stats:read::0,9
+maint packet Qqemu.sstepbits
 maint packet Qqemu.PhyMemMode:1
 maint packet qqemu.PhyMemMode
 maint packet Qqemu.PhyMemMode:0
