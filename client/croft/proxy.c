@@ -198,36 +198,50 @@ static bool send_output(struct proxy *proxy, bool *gone)
 	return true;
 }
 
-/* Takes in what the client says, and answers. *heard: it has said something, and may have more to say. */
-static enum outcome attend_client(struct shell *shell, bool *heard)
+/* Takes in what the client says. Returns how much it was, -1: it has hung up. */
+static ssize_t hear(struct shell *shell, enum croft_status *status)
 {
 	struct proxy *proxy = shell->proxy;
 	struct croft_error error;
 	char bytes[LOOK_MAX];
-	bool gone = false;
-	ssize_t count;
+	ssize_t count = recv(proxy->client, bytes, sizeof(bytes), 0);
+
+	if (count < 0)
+		return errno == EAGAIN || errno == EINTR ? 0 : -1;
+	if (count == 0)
+		return -1;
+	*status = croft_proxy_take(proxy->end, bytes, (size_t)count, &error);
+	if (*status == CROFT_ERROR_LOST)
+		shell_fail(shell, &error);
+	else if (*status)
+		shell_note(shell, "%s", error.text);
+	return count;
+}
+
+/* *heard: the client has said something, and may have more to say. */
+static enum outcome attend_client(struct shell *shell, bool *heard)
+{
+	struct proxy *proxy = shell->proxy;
+	enum croft_status status = CROFT_OK;
+	bool gone = false, sent = send_output(proxy, &gone);
 
 	/* who does not read what he is told is not listened to */
-	if (send_output(proxy, &gone) && !croft_proxy_is_over(proxy->end)) {
-		count = recv(proxy->client, bytes, sizeof(bytes), 0);
-		if (count == 0 || (count < 0 && errno != EAGAIN && errno != EINTR))
-			gone = true;
+	if (sent && !croft_proxy_is_over(proxy->end)) {
+		ssize_t count = hear(shell, &status);
+
+		gone |= count < 0;
 		*heard = count > 0;
-		if (count > 0 && croft_proxy_take(proxy->end, bytes, (size_t)count, &error)) {
-			if (error.status == CROFT_ERROR_LOST) {
-				shell_fail(shell, &error);
-				hang_up(shell, "was hung up on: the link is lost");
-				return OUTCOME_LOST;
-			}
-			shell_note(shell, "%s", error.text);
-		}
-		(void)send_output(proxy, &gone);
+		sent = send_output(proxy, &gone);
+	}
+	if (status == CROFT_ERROR_LOST) {
+		(void)hang_up(shell, "was hung up on: the link is lost");
+		return OUTCOME_LOST;
 	}
 	if (gone)
 		return hang_up(shell, "is gone without a word");
-	if (croft_proxy_is_over(proxy->end)) {
-		return hang_up(shell, "has left");
-	}
+	/* the last answer is still to be read */
+	if (croft_proxy_is_over(proxy->end) && sent)
+		return hang_up(shell, status ? "was hung up on" : "has left");
 	return OUTCOME_DONE;
 }
 

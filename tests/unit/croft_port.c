@@ -113,8 +113,10 @@ static void expect_said(struct fixture *f, const char *words)
 {
 	fputc(0, stderr);
 	fflush(stderr);
-	if (!strstr(f->errors, words))
-		fail_msg("\"%s\" is not in: %s", words, f->errors);
+	if (!strstr(f->errors, words)) {
+		fprintf(f->real_errors, "\"%s\" is not in: %s", words, f->errors);
+		fail();
+	}
 	rewind(stderr);
 }
 
@@ -282,7 +284,7 @@ static void test_no_debugger(void **state)
 	fd = connect_to(port_of(f->text));
 	send_text(fd, "POST / HTTP/1.1\r\n\r\n$k#6b");
 	expect_answer(f, fd, NULL);
-	expect_said(f, "no debugger");
+	expect_said(f, "what connected is no debugger\n\r\033[Kproxy: 127.0.0.1:");
 	assert_false(croft_vm_is_running(f->shell.vm));
 	close(fd);
 }
@@ -340,6 +342,7 @@ static void test_a_lost_link(void **state)
 	expect_answer(f, fd, "+$OK#9a");
 	f->stub.deaf = f->stub.questions + 1;
 	send_text(fd, "$g#67");
+	expect_answer(f, fd, "+$E05#aa");
 	expect_answer(f, fd, NULL);
 	assert_true(f->shell.lost);
 	expect_said(f, "the other end has hung up\n");
