@@ -32,13 +32,16 @@ static inline void dr_set(struct vcpu *vcpu, enum reg reg, uint64_t value)
 /* DR6.B0 to B3 of the CPU, less the matches that it may report of breakpoints that are not enabled. */
 static inline uint64_t dr_hits(struct vcpu *vcpu)
 {
-	uint64_t dr6 = vcpu->backend->reg_get(vcpu, REG_DR6), dr7 = vcpu->backend->reg_get(vcpu, REG_DR7), hits = 0;
+	uint64_t dr6 = vcpu->backend->reg_get(vcpu, REG_DR6), dr7;
 
+	if (!(dr6 & DR6_B))
+		return 0;
+	dr7 = vcpu->backend->reg_get(vcpu, REG_DR7);
 	for (unsigned i = 0; i < 4; i++) {
-		if (dr7 & DR7_IS_ENABLED(i))
-			hits |= dr6 & 1ull << i;
+		if (!(dr7 & DR7_IS_ENABLED(i)))
+			dr6 &= ~(1ull << i);
 	}
-	return hits;
+	return dr6 & DR6_B;
 }
 
 #endif

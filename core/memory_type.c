@@ -99,8 +99,11 @@ static void view_follow(struct vcpu *vcpu)
 		vm->types.count = 0;
 		(void)nested_retype(vm, &vm->base); /* splits nothing, so needs no memory */
 	}
-	if (vm->base.generation == generation)
+	if (vm->base.generation == generation) {
+		/* what overlays show may have another type nevertheless */
+		vm->base.generation++;
 		return;
+	}
 	/* or a guest that moves its ranges about would split everything in the end */
 	nested_merge(vm, &vm->base, 0, ~0ull, 3);
 	vcpu->work |= WORK_VIEW;

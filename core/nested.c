@@ -422,6 +422,9 @@ int nested_overlay(struct vm *vm, struct nested_view *view, const struct nested_
 	unsigned stale;
 	int ret;
 
+	if (view->base == base && view->base_generation == base->generation && view->overlay_page == page &&
+	    view->overlay_address == address && view->overlay_access == access && view->overlay_exec == exec)
+		return 0;
 	if (!access_valid(vm, access) || base->base != NULL || !range_valid(vm, page, PAGE_SIZE) ||
 	    !range_valid(vm, address, PAGE_SIZE))
 		return -EINVAL;
@@ -453,6 +456,8 @@ int nested_overlay(struct vm *vm, struct nested_view *view, const struct nested_
 	view->base = base;
 	view->base_generation = base->generation;
 	view->overlay_page = page;
+	view->overlay_address = address;
+	view->overlay_access = access;
 	view->overlay_exec = exec;
 	return 0;
 }

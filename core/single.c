@@ -64,6 +64,7 @@ void single_begin(struct vcpu *vcpu, const struct insn *insn)
 {
 	const struct backend_ops *backend = vcpu->backend;
 	struct single_state *single = &vcpu->single;
+	uint64_t dr6;
 
 	single->flags = insn ? insn->flags : 0;
 	single->rip = vcpu->rip;
@@ -73,14 +74,16 @@ void single_begin(struct vcpu *vcpu, const struct insn *insn)
 			idt_hide(vcpu);
 	}
 	single->guest_tf = (vcpu->rflags & TF) != 0;
-	single->dr6 = dr_get(vcpu, REG_DR6);
+	dr6 = backend->reg_get(vcpu, REG_DR6);
+	single->dr6 = vcpu->dr.shadowed ? dr_get(vcpu, REG_DR6) : dr6;
 	/* so that what the instruction hits can be told from what was there */
-	backend->reg_set(vcpu, REG_DR6, backend->reg_get(vcpu, REG_DR6) & ~(uint64_t)(DR6_BS | DR6_B));
+	if (dr6 & (DR6_BS | DR6_B))
+		backend->reg_set(vcpu, REG_DR6, dr6 & ~(uint64_t)(DR6_BS | DR6_B));
 	/* the others that come here interrupt nothing */
 	if (single->flags & INSN_INTERRUPT)
 		single->flags = 0;
 	/* outside of long mode, these two leave TF alone and store it nowhere */
-	if (!(backend->reg_get(vcpu, REG_EFER) & EFER_LMA))
+	if (single->flags & INSN_SYSTEM_CALL && !(backend->reg_get(vcpu, REG_EFER) & EFER_LMA))
 		single->flags &= ~INSN_SYSTEM_CALL;
 	if (IS(single->flags, INSN_SYSTEM_CALL | INSN_STORES_FLAGS)) {
 		single->saved = backend->reg_get(vcpu, REG_FMASK);

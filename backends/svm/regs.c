@@ -11,9 +11,9 @@
 
 /* The number of each register kept in the VMCB; a width and an offset say how. */
 struct vmcb_field {
-	uint16_t offset; /* 0: not a plain field */
-	uint8_t size;
-	bool hidden; /* loaded and stored by VMLOAD and VMSAVE */
+	uint16_t offset;
+	uint8_t size; /* 0: not a plain field */
+	bool hidden;  /* loaded and stored by VMLOAD and VMSAVE */
 };
 
 #define FIELD(member, is_hidden)                                                                     \
@@ -59,19 +59,35 @@ static void hidden_state_load(struct svm_vcpu *svm)
 	svm_insn_vmload(svm_vmcb_address(svm));
 }
 
-uint64_t svm_reg_get(struct vcpu *vcpu, enum reg reg)
+static uint64_t field_read(const struct vmcb_field *field, const struct svm_vcpu *svm)
 {
-	struct svm_vcpu *svm = svm_vcpu(vcpu);
-	const struct vmcb_field *field = &fields[reg];
-	const uint8_t *at = (const uint8_t *)&svm->vmcb + field->offset;
+	const void *at = (const uint8_t *)&svm->vmcb + field->offset;
 
+	if (field->size == 8)
+		return *(const uint64_t *)at;
+	return field->size == 4 ? *(const uint32_t *)at : *(const uint8_t *)at;
+}
+
+static void field_write(const struct vmcb_field *field, struct svm_vcpu *svm, uint64_t value)
+{
+	void *at = (uint8_t *)&svm->vmcb + field->offset;
+
+	if (field->size == 8)
+		*(uint64_t *)at = value;
+	else if (field->size == 4)
+		*(uint32_t *)at = (uint32_t)value;
+	else
+		*(uint8_t *)at = (uint8_t)value;
+}
+
+/* What is not simply there. */
+static __attribute__((noinline)) uint64_t reg_find(struct svm_vcpu *svm, enum reg reg)
+{
 	switch ((unsigned)reg) {
 	case REG_RIP:
-		return vcpu->rip;
+		return svm->vcpu.rip;
 	case REG_RFLAGS:
-		return vcpu->rflags;
-	case REG_EFER: /* the guest never sees SVME set, which the CPU demands of every guest */
-		return svm->vmcb.efer & ~(uint64_t)EFER_SVME;
+		return svm->vcpu.rflags;
 	case REG_CR8:
 		return cpu_cr_get(8);
 	case REG_DR0:
@@ -84,32 +100,30 @@ uint64_t svm_reg_get(struct vcpu *vcpu, enum reg reg)
 	case REG_NMI_BLOCKED: /* the CPU's own, without virtual NMIs */
 		return 0;
 	default:
-		break;
-	}
-	if (field->hidden)
 		hidden_state_save(svm);
-	switch (field->size) {
-	case 1:
-		return *at;
-	case 4:
-		return *(const uint32_t *)(const void *)at;
-	default:
-		return *(const uint64_t *)(const void *)at;
+		return field_read(&fields[reg], svm);
 	}
 }
 
-void svm_reg_set(struct vcpu *vcpu, enum reg reg, uint64_t value)
+uint64_t svm_reg_get(struct vcpu *vcpu, enum reg reg)
 {
-	struct svm_vcpu *svm = svm_vcpu(vcpu);
 	const struct vmcb_field *field = &fields[reg];
-	uint8_t *at = (uint8_t *)&svm->vmcb + field->offset;
 
+	if (reg == REG_EFER) /* the guest never sees SVME set, which the CPU demands of every guest */
+		return svm_vcpu(vcpu)->vmcb.efer & ~(uint64_t)EFER_SVME;
+	if (!field->size || field->hidden)
+		return reg_find(svm_vcpu(vcpu), reg);
+	return field_read(field, svm_vcpu(vcpu));
+}
+
+static __attribute__((noinline)) void reg_place(struct svm_vcpu *svm, enum reg reg, uint64_t value)
+{
 	switch ((unsigned)reg) {
 	case REG_RIP:
-		vcpu->rip = value;
+		svm->vcpu.rip = value;
 		return;
 	case REG_RFLAGS:
-		vcpu->rflags = value;
+		svm->vcpu.rflags = value;
 		return;
 	case REG_EFER:
 		svm->vmcb.efer = value | EFER_SVME;
@@ -129,23 +143,21 @@ void svm_reg_set(struct vcpu *vcpu, enum reg reg, uint64_t value)
 	case REG_NMI_BLOCKED:
 		return;
 	default:
-		break;
-	}
-	if (field->hidden)
 		hidden_state_save(svm);
-	switch (field->size) {
-	case 1:
-		*at = (uint8_t)value;
-		break;
-	case 4:
-		*(uint32_t *)(void *)at = (uint32_t)value;
-		break;
-	default:
-		*(uint64_t *)(void *)at = value;
-		break;
-	}
-	if (field->hidden)
+		field_write(&fields[reg], svm, value);
 		hidden_state_load(svm);
+		return;
+	}
+}
+
+void svm_reg_set(struct vcpu *vcpu, enum reg reg, uint64_t value)
+{
+	const struct vmcb_field *field = &fields[reg];
+
+	if (!field->size || field->hidden)
+		reg_place(svm_vcpu(vcpu), reg, value);
+	else
+		field_write(field, svm_vcpu(vcpu), value);
 }
 
 static struct vmcb_segment *segment_field(struct svm_vcpu *svm, enum seg seg)

@@ -22,6 +22,7 @@ static const struct {
 } places[REG_COUNT] = {
 	[REG_CR3] = {.field = VMCS_GUEST_CR3},
 	[REG_DR7] = {.field = VMCS_GUEST_DR7},
+	[REG_EFER] = {.field = VMCS_GUEST_EFER},
 	[REG_GDTR_BASE] = {.field = VMCS_GUEST_GDTR_BASE},
 	[REG_GDTR_LIMIT] = {.field = VMCS_GUEST_GDTR_LIMIT},
 	[REG_IDTR_BASE] = {.field = VMCS_GUEST_IDTR_BASE},
@@ -43,7 +44,8 @@ static uint64_t masked_get(uint64_t field, uint64_t shadow, uint64_t owned)
 	return (vmcs_read(field) & ~owned) | (vmcs_read(shadow) & owned);
 }
 
-uint64_t vmx_reg_get(struct vcpu *vcpu, enum reg reg)
+/* What is not simply in a field. */
+static __attribute__((noinline)) uint64_t reg_find(struct vcpu *vcpu, enum reg reg)
 {
 	struct platform *platform = vcpu->vm->platform;
 	uint64_t value;
@@ -57,8 +59,6 @@ uint64_t vmx_reg_get(struct vcpu *vcpu, enum reg reg)
 		return masked_get(VMCS_GUEST_CR0, VMCS_CR0_SHADOW, CR0_NE);
 	case REG_CR4:
 		return masked_get(VMCS_GUEST_CR4, VMCS_CR4_SHADOW, CR4_VMXE);
-	case REG_EFER:
-		return vmcs_read(VMCS_GUEST_EFER);
 	case REG_CR2:
 		return cpu_cr_get(2);
 	case REG_CR8:
@@ -68,8 +68,6 @@ uint64_t vmx_reg_get(struct vcpu *vcpu, enum reg reg)
 	case REG_DR2:
 	case REG_DR3:
 		return cpu_dr_get(reg - REG_DR0);
-	case REG_DR6:
-		return cpu_dr_get(6);
 	case REG_CPL:
 		return vmcs_read(VMCS_GUEST_SS_ACCESS) >> VMCS_ACCESS_DPL_SHIFT & 3;
 	case REG_INTERRUPT_SHADOW:
@@ -79,11 +77,16 @@ uint64_t vmx_reg_get(struct vcpu *vcpu, enum reg reg)
 	default:
 		break;
 	}
-	if (places[reg].field)
-		return vmcs_read(places[reg].field);
 	/* 0 where the CPU does not have it: SYSCALL's registers without long mode */
 	platform->ops->msr_read(platform, places[reg].msr, &value);
 	return value;
+}
+
+uint64_t vmx_reg_get(struct vcpu *vcpu, enum reg reg)
+{
+	if (reg == REG_DR6)
+		return cpu_dr_get(6);
+	return places[reg].field ? vmcs_read(places[reg].field) : reg_find(vcpu, reg);
 }
 
 /* The entry control follows EFER.LMA. SDM vol. 3, "Checks on Guest Control Registers, Debug Registers, and MSRs"

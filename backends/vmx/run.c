@@ -79,11 +79,26 @@ static void entry_undo(struct vmx_vcpu *vmx)
 	vmx_delivery_interrupted(vmx, info, VMCS_ENTRY_EXCEPTION_ERROR);
 }
 
+static unsigned exception_kind(void)
+{
+	uint32_t info = (uint32_t)vmcs_read(VMCS_EXIT_INTR_INFO);
+
+	if ((info & VMCS_EVENT_TYPE) >> VMCS_EVENT_TYPE_SHIFT != VMCS_EVENT_TYPE_NMI)
+		return EXIT_EXCEPTION;
+	/*
+	 * This exit blocks the CPU's NMIs. The next entry would end that, though not in Bochs 2.7 (cpu/vmx.cc,
+	 * VMenterLoadCheckGuestState); one that comes here is as good as one that comes anywhere in our code. SDM vol.
+	 * 3, "Updating Non-Register State" (27.5.5), "Interruptibility State" (26.7.1)
+	 */
+	vmx_insn_nmi_unblock();
+	return EXIT_NMI;
+}
+
 /* The reasons that want more than their kind. */
 static __attribute__((noinline)) unsigned kind_find(struct vmx_vcpu *vmx, uint64_t reason)
 {
-	uint32_t info;
-
+	if (reason == VMX_EXIT_EXCEPTION)
+		return exception_kind();
 	if (!(reason & VMX_EXIT_REASON_FAILED)) {
 		/* bit 27 says that the CPU was in an enclave. SDM vol. 3, "Basic VM-Exit Information" (24.9.1) */
 		reason &= VMX_EXIT_REASON_BASIC;
@@ -99,16 +114,7 @@ static __attribute__((noinline)) unsigned kind_find(struct vmx_vcpu *vmx, uint64
 	}
 	switch (reason) {
 	case VMX_EXIT_EXCEPTION:
-		info = (uint32_t)vmcs_read(VMCS_EXIT_INTR_INFO);
-		if ((info & VMCS_EVENT_TYPE) >> VMCS_EVENT_TYPE_SHIFT != VMCS_EVENT_TYPE_NMI)
-			return EXIT_EXCEPTION;
-		/*
-		 * This exit blocks the CPU's NMIs. The next entry would end that, though not in Bochs 2.7 (cpu/vmx.cc,
-		 * VMenterLoadCheckGuestState); one that comes here is as good as one that comes anywhere in our code.
-		 * SDM vol. 3, "Updating Non-Register State" (27.5.5), "Interruptibility State" (26.7.1)
-		 */
-		vmx_insn_nmi_unblock();
-		return EXIT_NMI;
+		return exception_kind();
 	case VMX_EXIT_NMI_WINDOW:
 		window_shadow_settle();
 		return EXIT_WINDOW;
@@ -247,7 +253,8 @@ static void decode_exception(struct vcpu *vcpu, uint64_t qualification)
 	if ((info & VMCS_EVENT_TYPE) >> VMCS_EVENT_TYPE_SHIFT >= VMCS_EVENT_TYPE_INT1)
 		detail->exception.length = vcpu->exit.length;
 	detail->exception.has_error = info & VMCS_EVENT_ERROR_VALID && vmcs_read(VMCS_GUEST_CR0) & CR0_PE;
-	detail->exception.error = (uint32_t)vmcs_read(VMCS_EXIT_INTR_ERROR);
+	if (info & VMCS_EVENT_ERROR_VALID)
+		detail->exception.error = (uint32_t)vmcs_read(VMCS_EXIT_INTR_ERROR);
 	detail->exception.address = qualification;
 	if (detail->exception.vector == VECTOR_DB)
 		debug_exception_complete(qualification);

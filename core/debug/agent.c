@@ -19,6 +19,7 @@ static const char *const reasons[REASON_COUNT] = {
 
 struct printer {
 	const struct agent_source *source;
+	void *context;
 	const uint64_t *top; /* the arguments that are left, the first on top */
 	unsigned arguments, left;
 };
@@ -71,7 +72,7 @@ static void put(struct printer *p, const char *text, size_t length)
 		length = p->left;
 	p->left -= (unsigned)length;
 	if (length)
-		p->source->print(p->source->context, text, length);
+		p->source->print(p->context, text, length);
 }
 
 #define NUMBER_MAX 24
@@ -112,7 +113,7 @@ static void string_print(struct printer *p, uint64_t address)
 	for (unsigned i = 0; i < STRING_MAX; i++) {
 		char byte;
 
-		if (!source->memory(source->context, address + i, 1, &value) || !value)
+		if (!source->memory(p->context, address + i, 1, &value) || !value)
 			return;
 		byte = (char)value;
 		put(p, &byte, 1);
@@ -185,10 +186,11 @@ static const struct agent_op *print(struct printer *p, const struct agent_op *op
 	return op + 1 + PRINTF_OPS(length);
 }
 
-const char *agent_evaluate(const struct agent_source *source, const struct agent_op *op, uint64_t *result)
+const char *agent_evaluate(const struct agent_source *source, void *context, const uint64_t *gpr,
+			   const struct agent_op *op, uint64_t *result)
 {
 	uint64_t stack[1 + AGENT_STACK_MAX], *top = stack, value;
-	struct printer printer = {.source = source, .left = AGENT_PRINT_MAX};
+	struct printer printer = {.source = source, .context = context, .left = AGENT_PRINT_MAX};
 	const char *error;
 	int64_t back_left = AGENT_BACK_MAX, by;
 
@@ -196,7 +198,7 @@ const char *agent_evaluate(const struct agent_source *source, const struct agent
 	for (;; op++) {
 		switch (op->op) {
 		case OP_GPR:
-			*++top = source->gpr[op->value];
+			*++top = gpr[op->value];
 			continue;
 		case OP_CONST32:
 			*++top = op->value;
@@ -205,14 +207,14 @@ const char *agent_evaluate(const struct agent_source *source, const struct agent
 			memcpy(++top, ++op, sizeof(*top));
 			continue;
 		case OP_REG:
-			if (!source->reg(source->context, op->value, ++top))
+			if (!source->reg(context, op->value, ++top))
 				return "a register that does not exist";
 			continue;
 		case OP_REF8:
 		case OP_REF16:
 		case OP_REF32:
 		case OP_REF64:
-			if (!source->memory(source->context, *top, 1u << (op->op - OP_REF8), top))
+			if (!source->memory(context, *top, 1u << (op->op - OP_REF8), top))
 				return "memory that cannot be read";
 			continue;
 		case OP_ADD:

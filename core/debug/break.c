@@ -19,12 +19,6 @@
 
 const struct owner debug_owner = {.name = "debug"};
 
-/* Outside of long mode, linear addresses have 32 bits. */
-static gva_t linear_cut(struct vcpu *vcpu, gva_t address)
-{
-	return vcpu->backend->reg_get(vcpu, REG_EFER) & EFER_LMA ? address : (uint32_t)address;
-}
-
 gva_t debug_pc(struct vcpu *vcpu)
 {
 	struct segment cs;
@@ -35,21 +29,28 @@ gva_t debug_pc(struct vcpu *vcpu)
 	return (uint32_t)(cs.base + vcpu->rip);
 }
 
-static bool is_planted_at(struct vcpu *vcpu, const struct breakpoint *b, gva_t pc)
+/* Outside of long mode, linear addresses have 32 bits. */
+static gva_t linear_mask(struct vcpu *vcpu)
 {
-	return b->planted && (uint32_t)b->address == (uint32_t)pc && linear_cut(vcpu, b->address) == pc;
+	return vcpu->backend->reg_get(vcpu, REG_EFER) & EFER_LMA ? ~0ull : UINT32_MAX;
+}
+
+static bool is_planted_at(const struct breakpoint *b, gva_t pc, gva_t mask)
+{
+	return b->planted && !((b->address ^ pc) & mask);
 }
 
 struct breakpoint *debug_break_here(struct vcpu *vcpu)
 {
 	struct debug *debug = vcpu->debug;
-	gva_t pc;
+	gva_t pc, mask;
 
 	if (!debug->pages_used)
 		return NULL;
 	pc = debug_pc(vcpu);
+	mask = linear_mask(vcpu);
 	for (struct breakpoint *b = debug->breaks; b < debug->breaks + debug->breaks_end; b++) {
-		if (is_planted_at(vcpu, b, pc))
+		if (is_planted_at(b, pc, mask))
 			return b;
 	}
 	return NULL;
@@ -303,30 +304,34 @@ bool debug_break_report(struct vcpu *vcpu, const struct breakpoint *b)
 		[WATCH_READ] = {STOP_WATCH, ACCESS_READ},
 		[WATCH_ACCESS] = {STOP_WATCH, ACCESS_READ | ACCESS_WRITE},
 	};
-	struct stop stop = {.kind = stops_by[b->kind].kind, .access = stops_by[b->kind].access, .address = b->address};
-	bool stops;
+	struct stop stop;
+	const char *error;
 
-	stop.text = debug_code_run(vcpu, b, &stops);
-	if (stop.text)
-		stop.kind = STOP_CONDITION;
-	if (stops)
-		debug_stop_request(vcpu, &stop);
-	return stops;
+	if (!debug_code_run(vcpu, b, &error))
+		return false;
+	stop = (struct stop){
+		.kind = error ? STOP_CONDITION : stops_by[b->kind].kind,
+		.access = stops_by[b->kind].access,
+		.address = b->address,
+		.text = error,
+	};
+	debug_stop_request(vcpu, &stop);
+	return true;
 }
 
-/* Those before the instruction at RIP. Returns whether there are any. */
-static bool arrived(struct vcpu *vcpu, bool registers, bool *stops)
+/* Those before the instruction at RIP. Returns one of them, or NULL. */
+static struct breakpoint *arrived(struct vcpu *vcpu, bool registers, bool *stops)
 {
 	struct debug *debug = vcpu->debug;
-	gva_t pc = debug_pc(vcpu);
-	bool any = false;
+	gva_t pc = debug_pc(vcpu), mask = linear_mask(vcpu);
+	struct breakpoint *any = NULL;
 
 	*stops = false;
-	for (const struct breakpoint *b = debug->breaks; b < debug->breaks + debug->breaks_end && !*stops; b++) {
-		if (!is_planted_at(vcpu, b, pc) &&
+	for (struct breakpoint *b = debug->breaks; b < debug->breaks + debug->breaks_end && !*stops; b++) {
+		if (!is_planted_at(b, pc, mask) &&
 		    !(registers && b->slot && b->kind == BREAK_HARD && b->address == pc && debug_break_counts(vcpu, b)))
 			continue;
-		any = true;
+		any = b;
 		*stops = debug_break_report(vcpu, b);
 	}
 	return any;
@@ -342,12 +347,14 @@ void debug_break_arrived(struct vcpu *vcpu)
 bool debug_break_hit(struct vcpu *vcpu)
 {
 	struct debug *debug = vcpu->debug;
+	struct breakpoint *b;
 	bool stops;
 
 	/* one in a debug register has had its turn */
-	if (!debug || !debug->pages_used || !arrived(vcpu, false, &stops))
+	b = debug && debug->pages_used ? arrived(vcpu, false, &stops) : NULL;
+	if (!b)
 		return false;
-	if (!stops && debug->go == GO_FREE) {
+	if (!stops && debug->go == GO_FREE && !debug_step_over(vcpu, b)) {
 		debug->go = GO_OVER;
 		vcpu->work |= WORK_STOP;
 	}

@@ -91,32 +91,39 @@ static void source_print(void *context, const char *text, size_t length)
 		vcpu->vm->control->print(vcpu, text, length);
 }
 
+static const struct agent_source source = {.reg = source_reg, .memory = source_memory, .print = source_print};
+
 /* Runs the expression at *at and moves it on. */
 static const char *run(struct vcpu *vcpu, const struct agent_op **at, uint64_t *result)
 {
-	const struct agent_source source = {vcpu->gpr, source_reg, source_memory, source_print, vcpu};
 	const struct agent_op *head = *at;
 
-	*at += 1 + head->value;
-	return agent_evaluate(&source, head + 1, result);
+	*at = head + 1 + head->value;
+	return agent_evaluate(&source, vcpu, vcpu->gpr, head + 1, result);
 }
 
-const char *debug_code_run(struct vcpu *vcpu, const struct breakpoint *b, bool *stops)
+static __attribute__((noinline)) bool commands_run(struct vcpu *vcpu, const struct breakpoint *b, const char **error)
 {
-	bool holds = b->condition_count == 0;
 	const struct agent_op *at = &vcpu->debug->code[b->code_at];
-	const char *error = NULL;
 	uint64_t result;
 
-	*stops = true;
-	for (unsigned i = 0; i < b->condition_count && !error; i++) {
-		error = run(vcpu, &at, &result);
-		holds |= result != 0;
+	for (unsigned i = 0; i < b->condition_count; i++)
+		at += 1 + at->value;
+	for (unsigned i = 0; i < b->command_count && !*error; i++)
+		*error = run(vcpu, &at, &result);
+	return *error || !b->command_count;
+}
+
+bool debug_code_run(struct vcpu *vcpu, const struct breakpoint *b, const char **error)
+{
+	const struct agent_op *at = &vcpu->debug->code[b->code_at];
+	uint64_t result = 0;
+
+	*error = NULL;
+	for (unsigned left = b->condition_count; left && !result; left--) {
+		*error = run(vcpu, &at, &result);
+		if (*error)
+			return true;
 	}
-	*stops = error || (holds && !b->command_count);
-	for (unsigned i = 0; i < b->command_count && holds && !error; i++) {
-		error = run(vcpu, &at, &result);
-		*stops = error != NULL;
-	}
-	return error;
+	return (result || !b->condition_count) && commands_run(vcpu, b, error);
 }

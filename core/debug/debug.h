@@ -65,6 +65,9 @@ struct watch_piece {
 
 #define WATCH_PIECE_MAX 64
 
+/* Debug registers for addresses. */
+#define DEBUG_SLOT_COUNT 4
+
 /* What an instruction, or the delivery of an event, does to what is watched. */
 struct watch_access {
 	bool active;
@@ -86,9 +89,11 @@ struct debug {
 	struct stop request; /* kind STOP_NONE: none */
 	struct stop stop;    /* the present one, or the last */
 
-	bool registers; /* INTERCEPT_DR and that of #DB are armed */
-	bool int3;	/* that of #BP is */
-	bool follows;	/* INTERCEPT_PAGING is armed, or only off for one instruction */
+	bool registers;	 /* INTERCEPT_DR and that of #DB are armed */
+	uint8_t enabled; /* DR6.B0 to B3 of the guest's breakpoints and ours, as the CPU has them */
+	struct breakpoint *slots[DEBUG_SLOT_COUNT]; /* those of ours, by the number of their register, or NULL */
+	bool int3;				    /* that of #BP is */
+	bool follows;				    /* INTERCEPT_PAGING is armed, or only off for one instruction */
 	bool lets_pass;
 	bool waits; /* a breakpoint waits for its page: page faults exit */
 	struct breakpoint breaks[DEBUG_BREAK_MAX];
@@ -112,6 +117,12 @@ bool debug_step_prepare(struct vcpu *vcpu);
 
 /* The same for an instruction that the CPU is known to step as others. */
 void debug_step_simple(struct vcpu *vcpu);
+
+/*
+ * The instruction under a breakpoint that is not to stop, if it is one like most: it is stepped as an access to its
+ * page would be, and run control has nothing to do with it. Returns whether it is.
+ */
+bool debug_step_over(struct vcpu *vcpu, struct breakpoint *here);
 
 /* What became of it: -EAGAIN it is under way, 0 it has to be prepared (again), 1 it is done. */
 int debug_step_settle(struct vcpu *vcpu);
@@ -186,8 +197,11 @@ int debug_code_set(struct vcpu *vcpu, struct breakpoint *b, const struct break_r
 
 void debug_code_remove(struct debug *debug, struct breakpoint *b);
 
-/* Conditions, then commands. Returns NULL with *stops, or why one could not be evaluated: then it stops. */
-const char *debug_code_run(struct vcpu *vcpu, const struct breakpoint *b, bool *stops);
+/*
+ * Conditions, then commands. Returns whether the guest is to stop. *error: why one could not be evaluated, then it is;
+ * else NULL.
+ */
+bool debug_code_run(struct vcpu *vcpu, const struct breakpoint *b, const char **error);
 
 /* plant.c: INT3s in copies of pages, which the guest executes and does not read. */
 

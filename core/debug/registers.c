@@ -16,7 +16,7 @@
 #include "core/dr.h"
 #include "core/exit.h"
 
-#define SLOTS 4
+#define SLOTS DEBUG_SLOT_COUNT
 
 #define VECTOR_DB 1
 
@@ -131,19 +131,25 @@ static void registers_load(struct vcpu *vcpu)
 	struct debug *debug = vcpu->debug;
 	uint64_t dr[SLOTS], dr7 = dr_get(vcpu, REG_DR7) & ~(uint64_t)DR7_GD;
 
-	for (unsigned i = 0; i < SLOTS; i++)
+	for (unsigned i = 0; i < SLOTS; i++) {
 		dr[i] = dr_get(vcpu, (enum reg)(REG_DR0 + i));
-	for (const struct breakpoint *b = debug->breaks; b < breaks_end(debug); b++) {
+		debug->slots[i] = NULL;
+	}
+	for (struct breakpoint *b = debug->breaks; b < breaks_end(debug); b++) {
 		unsigned n = (unsigned)__builtin_ctz(b->slot | 1u << SLOTS);
 
 		if (!b->slot)
 			continue;
 		dr[n] = b->address;
+		debug->slots[n] = b;
 		dr7 = (dr7 & ~DR7_FIELDS(n)) | DR7_GLOBAL(n) |
 		      DR7_SET(n, (unsigned)types[b->kind], (unsigned)length_code(vcpu, b));
 	}
-	for (unsigned i = 0; i < SLOTS; i++)
+	debug->enabled = 0;
+	for (unsigned i = 0; i < SLOTS; i++) {
+		debug->enabled |= (uint8_t)(dr7 & DR7_IS_ENABLED(i) ? 1u << i : 0);
 		vcpu->backend->reg_set(vcpu, (enum reg)(REG_DR0 + i), dr[i]);
+	}
 	vcpu->backend->reg_set(vcpu, REG_DR7, dr7);
 }
 
@@ -183,11 +189,12 @@ void debug_register_set(struct vcpu *vcpu, enum reg reg, uint64_t value)
 void debug_registers_pass(struct vcpu *vcpu)
 {
 	struct debug *debug = vcpu->debug;
-	uint64_t dr7 = dr_get(vcpu, REG_DR7);
+	uint64_t dr7;
 	gva_t pc;
 
 	if (!debug->registers)
 		return;
+	dr7 = dr_get(vcpu, REG_DR7);
 	pc = debug_pc(vcpu);
 	/* one of the guest's comes all the same */
 	for (unsigned i = 0; i < SLOTS; i++) {
@@ -204,18 +211,17 @@ void debug_registers_pass(struct vcpu *vcpu)
 /* Ours among the hits. Returns the guest's. */
 static uint64_t hits_report(struct vcpu *vcpu, uint64_t hits)
 {
-	struct debug *debug = vcpu->debug;
 	bool passes = false, stops = false;
-	uint64_t ours = 0;
 
-	for (const struct breakpoint *b = debug->breaks; b < breaks_end(debug); b++) {
-		if (!(b->slot & hits))
+	for (uint64_t left = hits; left; left &= left - 1) {
+		const struct breakpoint *b = vcpu->debug->slots[__builtin_ctzll(left)];
+
+		if (!b)
 			continue;
-		ours |= b->slot;
+		hits &= ~(uint64_t)b->slot;
 		passes |= b->kind == BREAK_HARD;
-		stops |= debug_break_counts(vcpu, b) && debug_break_report(vcpu, b);
+		stops |= (!b->bound || debug_break_counts(vcpu, b)) && debug_break_report(vcpu, b);
 	}
-	hits &= ~ours;
 	/* a stop passes when the guest goes on, the guest's handler as it likes */
 	if (passes && !stops && !hits)
 		vcpu->rflags |= X86_FLAGS_RF;
@@ -224,18 +230,19 @@ static uint64_t hits_report(struct vcpu *vcpu, uint64_t hits)
 
 bool debug_exception_settle(struct vcpu *vcpu)
 {
-	uint64_t dr6, hits, rest;
+	uint64_t dr6, hits, rest, guest;
 
 	if (!vcpu->dr.shadowed)
 		return true;
-	hits = dr_hits(vcpu);
 	dr6 = vcpu->backend->reg_get(vcpu, REG_DR6);
+	hits = dr6 & vcpu->debug->enabled;
 	rest = hits_report(vcpu, hits);
 	if (vcpu->single.active) {
 		vcpu->backend->reg_set(vcpu, REG_DR6, (dr6 & ~(uint64_t)DR6_B) | rest);
 	} else {
 		rest |= dr6 & DR6_WRITABLE & ~DR6_B;
-		dr_set(vcpu, REG_DR6, rest ? (dr_get(vcpu, REG_DR6) & ~(uint64_t)DR6_B) | rest : dr_get(vcpu, REG_DR6));
+		guest = dr_get(vcpu, REG_DR6);
+		dr_set(vcpu, REG_DR6, rest ? (guest & ~(uint64_t)DR6_B) | rest : guest);
 	}
 	/* INT1 says nothing in DR6 */
 	if (!rest && hits)

@@ -43,7 +43,6 @@ static bool halt_skip(struct vcpu *vcpu, const struct insn *insn)
 
 static void single(struct vcpu *vcpu, const struct breakpoint *here, const struct insn *insn)
 {
-	vcpu->debug->phase = PHASE_SINGLE;
 	debug_registers_pass(vcpu);
 	if (debug_plant_step_over(vcpu, here))
 		vcpu_fatal(vcpu, "no memory for nested page tables (raise reserved-size)");
@@ -64,12 +63,25 @@ bool debug_step_prepare(struct vcpu *vcpu)
 		return halt_skip(vcpu, &insn);
 	if (known && insn.flags & INSN_INTERRUPT && single_interrupt(vcpu, &insn))
 		return arrive(vcpu);
+	vcpu->debug->phase = PHASE_SINGLE;
 	single(vcpu, here, known ? &insn : NULL);
 	return false;
 }
 
+bool debug_step_over(struct vcpu *vcpu, struct breakpoint *here)
+{
+	struct insn insn;
+
+	if (vcpu->work & ~WORK_POLL || !debug_break_insn(vcpu, here, &insn) ||
+	    insn.flags & (INSN_HALT | INSN_INTERRUPT))
+		return false;
+	single(vcpu, here, &insn);
+	return true;
+}
+
 void debug_step_simple(struct vcpu *vcpu)
 {
+	vcpu->debug->phase = PHASE_SINGLE;
 	single(vcpu, debug_break_here(vcpu), NULL);
 }
 

@@ -37,6 +37,8 @@ struct nested_view {
 	uint64_t generation;		/* grows with each change of structure or content */
 	uint64_t base_generation;	/* overlays: the base's generation when the overlay was last synchronised */
 	gpa_t overlay_page;		/* overlays: the one page that differs; ~0 if none */
+	paddr_t overlay_address;	/* overlays: what it shows there */
+	uint8_t overlay_access;
 	enum overlay_exec overlay_exec;
 	uint32_t overlay_levels; /* overlays: private tables, root included */
 	paddr_t overlay_table[NESTED_LEVELS];

@@ -46,11 +46,9 @@ static const uint64_t gpr[] = {11, 22};
 static const uint8_t gpr_order[] = {1, 0};
 
 static const struct agent_source source = {
-	.gpr = gpr,
 	.reg = reg,
 	.memory = read_memory,
 	.print = print,
-	.context = memory,
 };
 
 /* In memory of just that size. */
@@ -63,7 +61,7 @@ static const char *evaluate(const void *code, size_t length, uint64_t *result)
 	memcpy(bytes + 1, code, length);
 	assert_in_range(agent_compile(bytes + 1, length, gpr_order, ARRAY_SIZE(gpr_order), ops), 1, AGENT_OPS(length));
 	test_free(bytes);
-	error = agent_evaluate(&source, ops, result);
+	error = agent_evaluate(&source, memory, gpr, ops, result);
 	test_free(ops);
 	return error;
 }
