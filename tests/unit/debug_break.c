@@ -702,6 +702,64 @@ static void test_condition(void **state)
 	assert_int_equal(stops, 2);
 }
 
+/* Whose condition is false, and whose instruction does not just end. */
+static void come_false(void)
+{
+	spine_long64(&spine);
+	add_code(&is_five, NULL);
+	vcpu->gpr[GPR_RAX] = 4;
+	assert_int_equal(fetch(BREAK), INT3);
+	execute_int3();
+	assert_true(fake->stepping);
+	assert_int_equal(fetch(BREAK), 0x90);
+}
+
+static void test_false_condition_before_a_fault(void **state)
+{
+	const struct exit_detail detail = {.exception = {.vector = 13, .has_error = true}};
+
+	(void)state;
+	come_false();
+	spine_exit(&spine, EXIT_EXCEPTION, 0, &detail, NULL);
+	assert_int_equal(spine_injected(&spine)->vector, 13);
+	assert_false(fake->stepping);
+	assert_false(vcpu->rflags & X86_FLAGS_TF);
+	assert_int_equal(stops, 0);
+	/* the handler returns to it */
+	pass(5);
+	assert_int_equal(stops, 1);
+}
+
+static void test_false_condition_before_a_paging_instruction(void **state)
+{
+	(void)state;
+	come_false();
+	spine_exit(&spine, EXIT_PAGING, 0, NULL, NULL);
+	assert_false(fake_intercept_on(fake, INTERCEPT_PAGING, 0));
+	assert_true(fake->stepping);
+	vcpu->rip++;
+	trap();
+	assert_true(fake_intercept_on(fake, INTERCEPT_PAGING, 0));
+	assert_int_equal(vcpu->work, 0);
+	pass(5);
+	assert_int_equal(stops, 1);
+}
+
+/* The client asks for a stop meanwhile: it comes behind the instruction. */
+static void test_stop_while_a_false_condition_is_passed(void **state)
+{
+	(void)state;
+	come_false();
+	debug_stop_request(vcpu, &(struct stop){.kind = STOP_REQUEST});
+	vcpu_work(vcpu);
+	assert_int_equal(stops, 0);
+	vcpu->rip++;
+	trap();
+	assert_int_equal(stops, 1);
+	assert_int_equal(debug_stop(vcpu)->kind, STOP_REQUEST);
+	assert_true(vcpu->rip == BREAK + 1);
+}
+
 static void test_condition_that_faults(void **state)
 {
 	(void)state;
@@ -811,6 +869,9 @@ int main(void)
 		TEST(test_paging_exit_that_nobody_asked_for),
 		TEST(test_intercept_refused),
 		TEST(test_condition),
+		TEST(test_false_condition_before_a_fault),
+		TEST(test_false_condition_before_a_paging_instruction),
+		TEST(test_stop_while_a_false_condition_is_passed),
 		TEST(test_condition_that_faults),
 		TEST(test_command),
 		TEST(test_expressions_have_limits),
