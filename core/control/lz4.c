@@ -150,12 +150,21 @@ void lz4_begin(struct lz4 *lz4)
 	memset(lz4->last, 0, sizeof(lz4->last));
 }
 
+static void forget_half(struct lz4 *lz4)
+{
+	uint32_t half = lz4->length / 2;
+
+	memmove(lz4->bytes, lz4->bytes + lz4->length - half, half);
+	lz4_begin(lz4);
+	lz4->length = half;
+}
+
 size_t lz4_compress(struct lz4 *lz4, const uint8_t *in, size_t length, uint8_t *out, size_t room)
 {
 	struct encoder e = {.lz4 = lz4, .out = out, .room = room};
 
 	if (length > LZ4_HISTORY - lz4->length)
-		lz4_begin(lz4);
+		forget_half(lz4);
 	e.end = lz4->length + length;
 	memcpy(lz4->bytes + lz4->length, in, length);
 	put_block(&e, lz4->length);

@@ -27,8 +27,8 @@ void lz4_begin(struct lz4 *lz4);
 
 /*
  * Compresses length bytes, at most PAGE_SIZE, into at most room bytes; how long that takes is bounded, whatever they
- * are. The history stays as it is, but for being forgotten when it has no room for them. Returns the block's length, or
- * 0: it does not fit.
+ * are. The history stays as it is, but for its older half, which is forgotten when there is no room for them. Returns
+ * the block's length, or 0: it does not fit.
  */
 size_t lz4_compress(struct lz4 *lz4, const uint8_t *in, size_t length, uint8_t *out, size_t room);
 
