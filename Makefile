@@ -302,5 +302,5 @@ lint: $(O)/undercroft.elf
 	$(Q)tools/lint --out $(O)
 format:
 	$(Q)git ls-files '*.c' '*.h' ':!tools/lint.d' | xargs clang-format -i
-bench: $(O)/undercroft.img
+bench: machine-images libcroft
 	$(Q)tools/bench --out $(O)
