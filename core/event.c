@@ -116,6 +116,8 @@ void event_queue_gp(struct vcpu *vcpu)
 
 void event_queue_debug_trap(struct vcpu *vcpu, uint64_t why)
 {
+	uint64_t debugctl;
+
 	/*
 	 * What the CPU does before it raises #DB, and does not do for an injected one. B0 to B3 are this trap's alone,
 	 * the other bits stay. APM vol. 2, "DR6" (13.1.1.3), "DR7" (13.1.1.4); SDM vol. 3, "Debug Status Register
@@ -123,6 +125,9 @@ void event_queue_debug_trap(struct vcpu *vcpu, uint64_t why)
 	 */
 	dr_set(vcpu, REG_DR6, (dr_get(vcpu, REG_DR6) & ~(uint64_t)DR6_B) | why);
 	dr_set(vcpu, REG_DR7, dr_get(vcpu, REG_DR7) & ~(uint64_t)DR7_GD);
+	debugctl = vcpu->backend->debugctl_get(vcpu);
+	if (debugctl & (DEBUGCTL_LBR | DEBUGCTL_BTF))
+		vcpu->backend->debugctl_set(vcpu, debugctl & ~(uint64_t)(DEBUGCTL_LBR | DEBUGCTL_BTF));
 	event_queue_exception(vcpu, VECTOR_DB, false, 0, 0);
 }
 

@@ -187,7 +187,8 @@ static bool events_wait_for_step(const struct vcpu *vcpu)
 void vcpu_skip_insn_slow(struct vcpu *vcpu)
 {
 	vcpu->rip = mode_rip_after(vcpu->rip, vcpu->exit.length, code_is_64bit(vcpu), vcpu->code_flags & SEG_ATTR_DB);
-	if (vcpu->rflags & X86_FLAGS_TF)
+	/* with BTF, only branches earn a trap */
+	if (vcpu->rflags & X86_FLAGS_TF && !(vcpu->backend->debugctl_get(vcpu) & DEBUGCTL_BTF))
 		vcpu->work |= WORK_TRAP;
 	vcpu->rflags &= ~(uint64_t)X86_FLAGS_RF;
 }

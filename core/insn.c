@@ -145,6 +145,10 @@ static uint32_t mnemonic_flags(ZydisMnemonic mnemonic)
 		return INSN_STORES_FLAGS | INSN_SYSTEM_CALL;
 	case ZYDIS_MNEMONIC_HLT:
 		return INSN_HALT;
+	case ZYDIS_MNEMONIC_RDMSR:
+		return INSN_READS_MSR;
+	case ZYDIS_MNEMONIC_WRMSR:
+		return INSN_WRITES_MSR;
 	default:
 		return 0;
 	}

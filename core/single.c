@@ -10,6 +10,7 @@
 #include <x86/cr.h>
 #include <x86/dr.h>
 #include <x86/flags.h>
+#include <x86/msr.h>
 
 #include "core/breakpoint.h"
 #include "core/dr.h"
@@ -24,7 +25,8 @@
 #define OPCODE_INT3 0xcc
 #define OPCODE_INTO 0xce
 
-#define TF ((uint64_t)X86_FLAGS_TF)
+#define TF  ((uint64_t)X86_FLAGS_TF)
+#define BTF ((uint64_t)DEBUGCTL_BTF)
 
 #define IS(insn_flags, bits) (((insn_flags) & (bits)) == (bits))
 
@@ -38,7 +40,52 @@ static uint32_t flags_behind(struct vcpu *vcpu, const struct insn *insn)
 	vcpu->rip += insn->length;
 	known = !insn_decode(vcpu, &next);
 	vcpu->rip = rip;
-	return known ? next.flags : 0;
+	if (!known)
+		return 0;
+	vcpu->single.next += next.length;
+	/* MOV SS may read what would have to be changed for it */
+	return next.flags & ~INSN_WRITES_MSR;
+}
+
+/* With BTF, the trap would wait for a branch. The guest's RDMSR and WRMSR know nothing of its absence. */
+static void branches_begin(struct vcpu *vcpu)
+{
+	uint64_t debugctl = vcpu->backend->debugctl_get(vcpu);
+	struct single_state *single = &vcpu->single;
+
+	single->branches = debugctl & DEBUGCTL_BTF;
+	if (single->branches)
+		vcpu->backend->debugctl_set(vcpu, debugctl & ~BTF);
+	if ((uint32_t)vcpu->gpr[GPR_RCX] != MSR_DEBUGCTL)
+		single->flags &= ~(INSN_READS_MSR | INSN_WRITES_MSR);
+	if (single->flags & INSN_WRITES_MSR) {
+		single->saved = vcpu->gpr[GPR_RAX];
+		vcpu->gpr[GPR_RAX] &= ~BTF;
+	}
+}
+
+static void branches_end(struct vcpu *vcpu, bool completed)
+{
+	struct single_state *single = &vcpu->single;
+
+	if (single->flags & INSN_WRITES_MSR) {
+		vcpu->gpr[GPR_RAX] = single->saved;
+		if (completed)
+			single->branches = single->saved & BTF;
+	}
+	if (!single->branches)
+		return;
+	if (completed && single->flags & INSN_READS_MSR)
+		vcpu->gpr[GPR_RAX] |= BTF;
+	vcpu->backend->debugctl_set(vcpu, vcpu->backend->debugctl_get(vcpu) | BTF);
+}
+
+/* Would BTF let it trap? */
+static bool is_branch(const struct vcpu *vcpu)
+{
+	const struct single_state *single = &vcpu->single;
+
+	return vcpu->rip != single->next && !(single->flags & INSN_REP && vcpu->rip == single->rip);
 }
 
 /*
@@ -68,6 +115,7 @@ void single_begin(struct vcpu *vcpu, const struct insn *insn)
 
 	single->flags = insn ? insn->flags : 0;
 	single->rip = vcpu->rip;
+	single->next = insn ? vcpu->rip + insn->length : 0;
 	if (single->flags & INSN_LOADS_SS) {
 		single->flags = flags_behind(vcpu, insn);
 		if (single->flags & INSN_INTERRUPT)
@@ -92,6 +140,7 @@ void single_begin(struct vcpu *vcpu, const struct insn *insn)
 		single->saved = vcpu->gpr[GPR_R11];
 		vcpu->gpr[GPR_R11] |= TF;
 	}
+	branches_begin(vcpu);
 	single->active = true;
 	single->refetched = false;
 	backend->step(vcpu, true);
@@ -163,7 +212,8 @@ void single_end(struct vcpu *vcpu, bool completed)
 	if (single->idt_hidden)
 		vcpu->backend->reg_set(vcpu, REG_IDTR_LIMIT, single->saved);
 	single->idt_hidden = false;
-	trap = flags_settle(vcpu, completed);
+	trap = flags_settle(vcpu, completed) && (!single->branches || is_branch(vcpu));
+	branches_end(vcpu, completed);
 	dr_set(vcpu, REG_DR6, trap || hit ? (single->dr6 & ~(uint64_t)DR6_B) | hit : single->dr6);
 	if (completed && (trap || hit))
 		event_queue_debug_trap(vcpu, hit | (trap ? DR6_BS : 0));

@@ -4,7 +4,9 @@
  * does not use them. APM vol. 2, "VMSAVE and VMLOAD" (15.5.2) and "VMCB State Save Area" (appendix B, table B-2).
  */
 #include <platform/registers.h>
+#include <undercroft/platform.h>
 #include <x86/cr.h>
+#include <x86/msr.h>
 
 #include "backends/svm/insn.h"
 #include "backends/svm/svm.h"
@@ -221,4 +223,21 @@ void svm_seg_set(struct vcpu *vcpu, enum seg seg, const struct segment *value)
 	};
 	if (segment_is_hidden(seg))
 		hidden_state_load(svm);
+}
+
+/* The CPU's own: it is only exchanged where last branches are virtualised. */
+uint64_t svm_debugctl_get(struct vcpu *vcpu)
+{
+	struct platform *platform = vcpu->vm->platform;
+	uint64_t value = 0;
+
+	(void)platform->ops->msr_read(platform, MSR_DEBUGCTL, &value);
+	return value;
+}
+
+void svm_debugctl_set(struct vcpu *vcpu, uint64_t value)
+{
+	struct platform *platform = vcpu->vm->platform;
+
+	(void)platform->ops->msr_write(platform, MSR_DEBUGCTL, value);
 }

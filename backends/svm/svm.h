@@ -66,6 +66,8 @@ void svm_seg_get(struct vcpu *vcpu, enum seg seg, struct segment *out);
 void svm_seg_set(struct vcpu *vcpu, enum seg seg, const struct segment *value);
 
 /* intercept.c */
+uint64_t svm_debugctl_get(struct vcpu *vcpu);
+void svm_debugctl_set(struct vcpu *vcpu, uint64_t value);
 int svm_intercept(struct vcpu *vcpu, enum intercept_kind kind, uint32_t argument, bool on);
 void svm_step(struct vcpu *vcpu, bool on);
 void svm_interrupt_pass(struct vcpu *vcpu);

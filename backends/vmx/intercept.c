@@ -191,11 +191,13 @@ static void step_begin(struct vmx_vcpu *vmx)
 	vmx->stepping = true;
 	vmx->step_rip = vmx->vcpu.rip;
 	vmx->step_blocking = blocking & VMCS_BLOCKING_SHADOW;
+	/* a data breakpoint that MOV SS hit */
+	vmx->step_pending = vmx->step_blocking ? vmcs_read(VMCS_GUEST_PENDING_DEBUG) : 0;
 	vmx->step_held = vmx->step_blocking || vmx->vcpu.rflags & X86_FLAGS_IF;
 	if (vmx->step_held) {
 		blocking = (blocking & ~(uint64_t)VMCS_BLOCKING_SHADOW) | VMCS_BLOCKING_MOV_SS;
 		vmcs_write(VMCS_GUEST_INTERRUPTIBILITY, blocking);
-		vmcs_write(VMCS_GUEST_PENDING_DEBUG, VMCS_PENDING_BS);
+		vmcs_write(VMCS_GUEST_PENDING_DEBUG, vmx->step_pending | VMCS_PENDING_BS);
 	}
 	pin_controls_write(vmx);
 	vmcs_write(VMCS_EXCEPTION_BITMAP, 0xffffffff);
@@ -214,7 +216,7 @@ static void step_end(struct vmx_vcpu *vmx)
 	/* given up before it completed */
 	blocking = vmcs_read(VMCS_GUEST_INTERRUPTIBILITY) & ~(uint64_t)VMCS_BLOCKING_SHADOW;
 	vmcs_write(VMCS_GUEST_INTERRUPTIBILITY, blocking | vmx->step_blocking);
-	vmcs_write(VMCS_GUEST_PENDING_DEBUG, 0);
+	vmcs_write(VMCS_GUEST_PENDING_DEBUG, vmx->step_pending);
 }
 
 void vmx_step(struct vcpu *vcpu, bool on)

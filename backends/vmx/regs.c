@@ -241,3 +241,15 @@ void vmx_seg_set(struct vcpu *vcpu, enum seg seg, const struct segment *value)
 	vmcs_write(VMCS_GUEST_ES_ACCESS + at, access);
 	vmcs_write(VMCS_GUEST_ES_BASE + at, value->base);
 }
+
+uint64_t vmx_debugctl_get(struct vcpu *vcpu)
+{
+	(void)vcpu;
+	return vmcs_read(VMCS_GUEST_DEBUGCTL);
+}
+
+void vmx_debugctl_set(struct vcpu *vcpu, uint64_t value)
+{
+	(void)vcpu;
+	vmcs_write(VMCS_GUEST_DEBUGCTL, value);
+}

@@ -14,8 +14,6 @@
 
 #define VECTOR_DF 8
 
-#define DEBUGCTL_BTF 2u
-
 /* Exit reason to kind; what is not named is 0, EXIT_UNKNOWN, and gets a second look. */
 _Static_assert(EXIT_UNKNOWN == 0, "what the table leaves out is unknown");
 
@@ -159,7 +157,7 @@ static __attribute__((noinline)) void pending_debug_settle(void)
 int vmx_exit(struct vmx_vcpu *vmx)
 {
 	struct vcpu *vcpu = &vmx->vcpu;
-	uint64_t reason, rip, rsp, rflags, blocking;
+	uint64_t reason, rip, rsp, rflags, blocking, pending;
 	uint32_t vectoring;
 	unsigned kind;
 	int leave;
@@ -193,7 +191,9 @@ int vmx_exit(struct vmx_vcpu *vmx)
 		blocking = vmcs_read(VMCS_GUEST_INTERRUPTIBILITY);
 		if (__builtin_expect((blocking & VMCS_BLOCKING_SHADOW) != 0, 0)) {
 			vmcs_write(VMCS_GUEST_INTERRUPTIBILITY, blocking & ~(uint64_t)VMCS_BLOCKING_SHADOW);
-			vmcs_write(VMCS_GUEST_PENDING_DEBUG, 0);
+			/* and the breakpoint that MOV SS hit is due */
+			pending = vmcs_read(VMCS_GUEST_PENDING_DEBUG);
+			vmcs_write(VMCS_GUEST_PENDING_DEBUG, pending & ~(uint64_t)VMCS_PENDING_BS);
 		}
 	}
 	return leave;

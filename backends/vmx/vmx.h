@@ -24,6 +24,7 @@ struct vmx_vcpu {
 	bool timing;		   /* the timer runs */
 	uint8_t step_blocking;	   /* VMCS_BLOCKING_SHADOW bits at the start of a step */
 	uint64_t step_rip;	   /* where it started */
+	uint64_t step_pending;	   /* the debug exceptions that its shadow holds back */
 	uint32_t saved_exceptions; /* intercepts as they are outside of a step */
 	struct vmx_controls controls;
 	char refusal[96]; /* why the CPU did not go on, in words */
@@ -68,6 +69,8 @@ void vmx_seg_get(struct vcpu *vcpu, enum seg seg, struct segment *out);
 void vmx_seg_set(struct vcpu *vcpu, enum seg seg, const struct segment *value);
 
 /* intercept.c */
+uint64_t vmx_debugctl_get(struct vcpu *vcpu);
+void vmx_debugctl_set(struct vcpu *vcpu, uint64_t value);
 int vmx_intercept(struct vcpu *vcpu, enum intercept_kind kind, uint32_t argument, bool on);
 void vmx_window_update(struct vmx_vcpu *vmx);
 void vmx_kick(struct vcpu *vcpu);

@@ -97,6 +97,10 @@ struct backend_ops {
 	void (*seg_get)(struct vcpu *vcpu, enum seg seg, struct segment *out);
 	void (*seg_set)(struct vcpu *vcpu, enum seg seg, const struct segment *value);
 
+	/* The guest's DEBUGCTL, 0 if the CPU has none. What is set has been accepted by the CPU before. */
+	uint64_t (*debugctl_get)(struct vcpu *vcpu);
+	void (*debugctl_set)(struct vcpu *vcpu, uint64_t value);
+
 	/* Turns one intercept on or off. 0, -EINVAL or -ENOTSUP. Called on 0 <-> 1 only. */
 	int (*intercept)(struct vcpu *vcpu, enum intercept_kind kind, uint32_t argument, bool on);
 

@@ -25,6 +25,8 @@
 #define INSN_SYSTEM_CALL   0x080u /* SYSCALL, SYSRET */
 #define INSN_INTERRUPT	   0x100u /* INT n, INT1, INT3, INTO */
 #define INSN_HALT	   0x200u /* HLT */
+#define INSN_READS_MSR	   0x400u /* RDMSR */
+#define INSN_WRITES_MSR	   0x800u /* WRMSR */
 
 struct insn {
 	uint32_t flags;	      /* INSN_x */

@@ -68,10 +68,12 @@ struct single_state {
 	bool refetched; /* it exited and could not be read, and the CPU has fetched it anew */
 	bool guest_tf;	/* RFLAGS.TF as the guest had it */
 	bool idt_hidden;
+	bool branches;	/* DEBUGCTL.BTF as the guest had it */
 	uint32_t flags; /* INSN_x of what TF is visible to */
 	uint64_t dr6;	/* as the guest had it */
-	uint64_t saved; /* SYSCALL: FMASK, SYSRET: R11, idt_hidden: IDTR.limit, as the guest had it */
+	uint64_t saved; /* SYSCALL: FMASK, SYSRET: R11, WRMSR: RAX, idt_hidden: IDTR.limit, as the guest had it */
 	uint64_t rip;	/* of the instruction */
+	uint64_t next;	/* behind it; 0: unknown */
 };
 
 /* The guest's DR0 to DR3, DR6 and DR7 while run control has breakpoints in the CPU's: core/dr.h. */

@@ -13,6 +13,13 @@
 #define DR7_WRITABLE 0xffff2bffu
 #define DR7_ONES     0x00000400u
 
+/*
+ * DEBUGCTL, the same register on both; a debug exception clears both bits. SDM vol. 3, "IA32_DEBUGCTL MSR" (17.4.1),
+ * "Single-Stepping on Branches" (17.4.3); APM vol. 2, "Debug-Control MSR (DebugCtl)" (13.1.1.7)
+ */
+#define DEBUGCTL_LBR 0x00000001u
+#define DEBUGCTL_BTF 0x00000002u
+
 /* L and G of all breakpoints, and what breakpoint n has: APM vol. 2, "DR7" (13.1.1.4) */
 #define DR7_ENABLED	  0x000000ffu
 #define DR7_IS_ENABLED(n) (3u << 2 * (n))

@@ -34,6 +34,7 @@
 #define MSR_VMX_TRUE_EXIT    0x0000048fu
 #define MSR_VMX_TRUE_ENTRY   0x00000490u
 #define MSR_VMX_LAST	     0x00000493u
+#define MSR_DEBUGCTL	     0x000001d9u
 #define MSR_RTIT_CTL	     0x00000570u
 #define MSR_DS_AREA	     0x00000600u
 #define MSR_X2APIC_ICR	     0x00000830u

@@ -219,6 +219,16 @@ static void fake_step(struct vcpu *vcpu, bool on)
 	}
 }
 
+static uint64_t fake_debugctl_get(struct vcpu *vcpu)
+{
+	return fake_of(vcpu)->debugctl;
+}
+
+static void fake_debugctl_set(struct vcpu *vcpu, uint64_t value)
+{
+	fake_of(vcpu)->debugctl = value;
+}
+
 static void fake_interrupt_pass(struct vcpu *vcpu)
 {
 	fake_of(vcpu)->interrupt_passes++;
@@ -242,6 +252,8 @@ const struct backend_ops fake_backend = {
 	.reg_set = fake_reg_set,
 	.seg_get = fake_seg_get,
 	.seg_set = fake_seg_set,
+	.debugctl_get = fake_debugctl_get,
+	.debugctl_set = fake_debugctl_set,
 	.intercept = fake_intercept,
 	.inject = fake_inject,
 	.nested_encode = fake_nested_encode,

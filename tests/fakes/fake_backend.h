@@ -47,6 +47,7 @@ struct fake_vcpu {
 	struct vcpu vcpu; /* first, as backend.h demands */
 	uint64_t reg[REG_COUNT];
 	struct segment seg[SEG_COUNT];
+	uint64_t debugctl;
 
 	struct fake_intercept intercept[FAKE_INTERCEPT_MAX];
 	unsigned intercept_count;

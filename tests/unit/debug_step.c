@@ -13,6 +13,7 @@
 
 #include <x86/cr.h>
 #include <x86/dr.h>
+#include <x86/msr.h>
 
 #include "core/debug/debug.h"
 #include "core/exit.h"
@@ -239,6 +240,120 @@ static void test_mov_ss_before_int_n_that_faults(void **state)
 	assert_int_equal(spine_injected(&spine)->vector, 13);
 	assert_int_equal(spine_injected(&spine)->type, EVENT_EXCEPTION);
 	arrive(HANDLER);
+}
+
+/* BTF would let the trap wait for a branch: it is the guest's again behind the step. */
+static void test_branches(void **state)
+{
+	(void)state;
+	fake->debugctl = DEBUGCTL_LBR | DEBUGCTL_BTF;
+	STEP("\x90");
+	assert_int_equal(fake->debugctl, DEBUGCTL_LBR);
+	vcpu->rip++;
+	trap();
+	assert_int_equal(fake->debugctl, DEBUGCTL_LBR | DEBUGCTL_BTF);
+	assert_null(spine_injected(&spine));
+}
+
+static void test_branches_of_a_guest_that_steps_itself(void **state)
+{
+	(void)state;
+	vcpu->rflags |= TF;
+	fake->debugctl = DEBUGCTL_BTF;
+	STEP("\x8e\xd0\x90");
+	vcpu->rip += 3;
+	trap();
+	assert_null(spine_injected(&spine));
+	assert_int_equal(fake->debugctl, DEBUGCTL_BTF);
+}
+
+/* #DB clears BTF and LBR. */
+static void test_branch_of_a_guest_that_steps_itself(void **state)
+{
+	(void)state;
+	vcpu->rflags |= TF;
+	fake->debugctl = DEBUGCTL_LBR | DEBUGCTL_BTF;
+	STEP("\xeb\x10");
+	vcpu->rip += 18;
+	trap();
+	assert_int_equal(spine_injected(&spine)->vector, 1);
+	assert_int_equal(fake->debugctl, 0);
+}
+
+static void test_branches_of_a_repeated_string(void **state)
+{
+	(void)state;
+	vcpu->rflags |= TF;
+	fake->debugctl = DEBUGCTL_BTF;
+	STEP("\xf3\xa4");
+	trap();
+	assert_null(spine_injected(&spine));
+}
+
+static void test_branches_and_an_emulated_instruction(void **state)
+{
+	(void)state;
+	vcpu->rflags |= TF;
+	fake->debugctl = DEBUGCTL_BTF;
+	spine_exit(&spine, EXIT_CPUID, 2, NULL, NULL);
+	assert_null(spine_injected(&spine));
+	fake->debugctl = 0;
+	spine_exit(&spine, EXIT_CPUID, 2, NULL, NULL);
+	assert_int_equal(spine_injected(&spine)->vector, 1);
+	stops = 2;
+	debug.stop.kind = STOP_STEP;
+}
+
+static void test_rdmsr_of_debugctl(void **state)
+{
+	(void)state;
+	fake->debugctl = DEBUGCTL_BTF;
+	vcpu->gpr[GPR_RCX] = MSR_DEBUGCTL;
+	STEP("\x0f\x32");
+	vcpu->gpr[GPR_RAX] = fake->debugctl;
+	vcpu->rip += 2;
+	trap();
+	assert_int_equal(vcpu->gpr[GPR_RAX], DEBUGCTL_BTF);
+}
+
+static void test_wrmsr_of_debugctl(void **state)
+{
+	(void)state;
+	vcpu->gpr[GPR_RCX] = MSR_DEBUGCTL;
+	vcpu->gpr[GPR_RAX] = DEBUGCTL_LBR | DEBUGCTL_BTF;
+	STEP("\x0f\x30");
+	fake->debugctl = vcpu->gpr[GPR_RAX];
+	assert_int_equal(fake->debugctl, DEBUGCTL_LBR);
+	vcpu->rip += 2;
+	trap();
+	assert_int_equal(vcpu->gpr[GPR_RAX], DEBUGCTL_LBR | DEBUGCTL_BTF);
+	assert_int_equal(fake->debugctl, DEBUGCTL_LBR | DEBUGCTL_BTF);
+}
+
+static void test_wrmsr_of_debugctl_that_faults(void **state)
+{
+	(void)state;
+	fake->debugctl = DEBUGCTL_BTF;
+	vcpu->gpr[GPR_RCX] = MSR_DEBUGCTL;
+	vcpu->gpr[GPR_RAX] = 0x10000;
+	STEP("\x0f\x30");
+	exception(13);
+	assert_int_equal(vcpu->gpr[GPR_RAX], 0x10000);
+	assert_int_equal(fake->debugctl, DEBUGCTL_BTF);
+	arrive(HANDLER);
+}
+
+static void test_wrmsr_of_something_else(void **state)
+{
+	(void)state;
+	fake->debugctl = DEBUGCTL_BTF;
+	vcpu->gpr[GPR_RCX] = MSR_PAT;
+	vcpu->gpr[GPR_RAX] = 0x6;
+	STEP("\x0f\x30");
+	assert_int_equal(vcpu->gpr[GPR_RAX], 0x6);
+	vcpu->rip += 2;
+	trap();
+	assert_int_equal(fake->debugctl, DEBUGCTL_BTF);
 }
 
 static void test_pushf_of_the_guests_own(void **state)
@@ -712,6 +827,15 @@ int main(void)
 		TEST(test_int3_behind_mov_ss),
 		TEST(test_into_behind_mov_ss_without_overflow),
 		TEST(test_mov_ss_before_int_n_that_faults),
+		TEST(test_branches),
+		TEST(test_branches_of_a_guest_that_steps_itself),
+		TEST(test_branch_of_a_guest_that_steps_itself),
+		TEST(test_branches_of_a_repeated_string),
+		TEST(test_branches_and_an_emulated_instruction),
+		TEST(test_rdmsr_of_debugctl),
+		TEST(test_wrmsr_of_debugctl),
+		TEST(test_wrmsr_of_debugctl_that_faults),
+		TEST(test_wrmsr_of_something_else),
 		TEST(test_pushf_of_the_guests_own),
 		TEST(test_pushf_on_a_short_stack),
 		TEST(test_pushf_long64),

@@ -16,6 +16,7 @@
 #include <undercroft/quirk.h>
 #include <x86/cpuid.h>
 #include <x86/cr.h>
+#include <x86/dr.h>
 #include <x86/msr.h>
 
 #include "backends/svm/insn.h"
@@ -1035,6 +1036,17 @@ static void test_step(void **state)
 	assert_int_equal(vmcb->v_intr, 0x105);
 }
 
+/* The CPU's, which may have none. */
+static void test_debugctl(void **state)
+{
+	(void)state;
+	assert_int_equal(ops->debugctl_get(vcpu), 0);
+	fake_msr_set(&fake.platform, MSR_DEBUGCTL, DEBUGCTL_LBR);
+	assert_int_equal(ops->debugctl_get(vcpu), DEBUGCTL_LBR);
+	ops->debugctl_set(vcpu, DEBUGCTL_BTF);
+	assert_int_equal(fake_msr_get(&fake.platform, MSR_DEBUGCTL), DEBUGCTL_BTF);
+}
+
 /* QUIRK_V_INTR_MASKING: a shadow holds interrupts off, and goes with the instruction, or with the attempt. */
 static void test_step_in_a_shadow(void **state)
 {
@@ -1373,6 +1385,7 @@ int main(void)
 		TEST(test_idle),
 		TEST(test_admit),
 		TEST(test_step),
+		TEST(test_debugctl),
 		TEST(test_step_in_a_shadow),
 		TEST(test_inject),
 		TEST(test_delivery_types),

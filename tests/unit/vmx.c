@@ -678,6 +678,14 @@ static void test_exit_writes_what_changed(void **state)
 	(void)leave_with(VMX_EXIT_CPUID);
 	assert_int_equal(vmcs_read(VMCS_GUEST_RIP), CODE + 2);
 	assert_int_equal(vmcs_read(VMCS_GUEST_INTERRUPTIBILITY), VMCS_BLOCKING_STI);
+	/* a breakpoint that MOV SS hit is due behind an instruction that we carried out; the trap is ours to raise */
+	verdict = VERDICT_SKIP_INSN;
+	vmcs_write(VMCS_GUEST_INTERRUPTIBILITY, VMCS_BLOCKING_MOV_SS);
+	vmcs_write(VMCS_GUEST_PENDING_DEBUG, 0x1001 | VMCS_PENDING_BS);
+	(void)leave_with(VMX_EXIT_CPUID);
+	assert_int_equal(vmcs_read(VMCS_GUEST_INTERRUPTIBILITY), 0);
+	assert_int_equal(vmcs_read(VMCS_GUEST_PENDING_DEBUG), 0x1001);
+	vmcs_write(VMCS_GUEST_INTERRUPTIBILITY, VMCS_BLOCKING_STI);
 	/* the trap that the shadow holds off ends with it, another does not */
 	vmcs_write(VMCS_GUEST_PENDING_DEBUG, VMCS_PENDING_BS);
 	ops->reg_set(vcpu, REG_INTERRUPT_SHADOW, 0);
@@ -927,6 +935,22 @@ static void test_step(void **state)
 	ops->step(vcpu, false);
 	assert_int_equal(vmcs_read(VMCS_GUEST_INTERRUPTIBILITY), VMCS_BLOCKING_STI);
 	assert_int_equal(vmcs_read(VMCS_GUEST_PENDING_DEBUG), 0);
+	/* and MOV SS', with the breakpoint that it hit: B1 and "enabled breakpoint" */
+	vmcs_write(VMCS_GUEST_INTERRUPTIBILITY, VMCS_BLOCKING_MOV_SS);
+	vmcs_write(VMCS_GUEST_PENDING_DEBUG, 0x1002);
+	ops->step(vcpu, true);
+	assert_int_equal(vmcs_read(VMCS_GUEST_PENDING_DEBUG), 0x1002 | VMCS_PENDING_BS);
+	ops->step(vcpu, false);
+	assert_int_equal(vmcs_read(VMCS_GUEST_INTERRUPTIBILITY), VMCS_BLOCKING_MOV_SS);
+	assert_int_equal(vmcs_read(VMCS_GUEST_PENDING_DEBUG), 0x1002);
+}
+
+static void test_debugctl(void **state)
+{
+	(void)state;
+	ops->debugctl_set(vcpu, DEBUGCTL_BTF);
+	assert_int_equal(vmcs_read(VMCS_GUEST_DEBUGCTL), DEBUGCTL_BTF);
+	assert_int_equal(ops->debugctl_get(vcpu), DEBUGCTL_BTF);
 }
 
 static void test_events(void **state)
@@ -1122,6 +1146,7 @@ int main(void)
 		TEST(test_paging_exits),
 		TEST(test_debug_register_exits),
 		TEST(test_step),
+		TEST(test_debugctl),
 		TEST(test_events),
 		TEST(test_nested),
 		TEST(test_dump_names_the_field),
