@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Commands of GDB for a bare guest of the machine tests (GUEST in the environment), whose addresses a transcript must
-not have: places are symbols, and steps say where they led.
+not have: places are symbols (in real mode IP), and steps say where they led.
 
-    there SYMBOL      goes on until the CPU is there
-    steps [COUNT]     one instruction each
-    steps-to SYMBOL   as many as it takes, at most STEPS_MAX: emulators take STI with what follows it
+    there SYMBOL[+OFFSET]  goes on until the CPU is there
+    steps [COUNT]          one instruction each
+    steps-to SYMBOL        as many as it takes, at most STEPS_MAX: emulators take STI with what follows it
     break-at SYMBOL [if CONDITION]
     print-at SYMBOL FORMAT, VALUES...
     store SYMBOL VALUE     four bytes
@@ -33,6 +33,8 @@ def value(name):
 
 def place():
     pc = value("$pc")
+    if pc < SYMBOLS[0][0]:
+        return f"{pc:#x}"
     address, name = SYMBOLS[bisect.bisect(SYMBOLS, (pc, chr(0x10FFFF))) - 1]
     return f"{name}+{pc - address}"
 
@@ -46,7 +48,8 @@ class There(gdb.Command):
         super().__init__("there", gdb.COMMAND_RUNNING)
 
     def invoke(self, argument, from_tty):
-        quiet(f"tbreak *{ADDRESSES[argument]:#x}")
+        name, _, offset = argument.partition("+")
+        quiet(f"tbreak *{ADDRESSES[name] + int(offset or 0):#x}")
         quiet("continue")
         print(place())
 

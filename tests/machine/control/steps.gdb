@@ -31,7 +31,15 @@ steps 3
 steps 1
 print/x $cs
 steps 2
+# to real mode and back, to long mode, to ring 3 and back
+there real_call_code+26
+steps 14
+there long_call_code+49
+steps 6
 there steps_syscall
+steps 4
+print/x $cs
+print/x $r11 & 0x100
 steps
 print/x $cs
 print/x $r11 & 0x100

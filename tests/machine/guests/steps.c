@@ -21,6 +21,7 @@
 /* steps_code.S */
 void steps_plain(void), steps_traps(void), steps_shadow(void), steps_interrupt(void), steps_halt(void);
 void steps_sysenter(void), steps_loop(void), steps_cpuid(void), steps_syscall(void);
+extern const uint8_t steps_real[], steps_real_end[];
 void steps_trap(void), steps_undefined(void), steps_sysenter_entry(void), steps_syscall_entry(void);
 extern uint32_t steps_flags, steps_trap_count, steps_loop_count, steps_cpuid_count;
 
@@ -40,7 +41,7 @@ static void handlers_set(void)
 	msr_write(MSR_SYSENTER_ESP, (uint32_t)sysenter_stack + sizeof(sysenter_stack));
 	msr_write(MSR_SYSENTER_EIP, (uint32_t)steps_sysenter_entry);
 	msr_write(MSR_EFER, msr_read(MSR_EFER) | EFER_SCE);
-	msr_write(MSR_STAR, (uint64_t)SELECTOR_CODE64 << 32);
+	msr_write(MSR_STAR, (uint64_t)(SELECTOR_USER_CODE64 - 16) << 48 | (uint64_t)SELECTOR_CODE64 << 32);
 	msr_write(MSR_LSTAR, (uint32_t)steps_syscall_entry);
 	msr_write(MSR_FMASK, 0);
 }
@@ -72,8 +73,10 @@ void guest_main(void)
 	irq0_forget();
 	run_user(steps_sysenter, 0);
 	traps_check("SYSENTER and SYSEXIT", 1);
+	real_call(steps_real, steps_real_end, 0);
+	steps_flags |= *(volatile uint16_t *)(REAL_CODE + STEPS_REAL_FLAGS);
 	run64(steps_syscall, 0);
-	traps_check("SYSCALL", 1);
+	traps_check("SYSRET and SYSCALL", 1);
 	run32(steps_loop, 0);
 	check_equal(steps_loop_count, 5, "a loop");
 	run32(steps_cpuid, 0);

@@ -5,6 +5,7 @@
 #ifndef TESTS_MACHINE_GUESTS_STEPS_H
 #define TESTS_MACHINE_GUESTS_STEPS_H
 
-#define STEPS_INT 0x28
+#define STEPS_INT	 0x28
+#define STEPS_REAL_FLAGS 0x3ff0 /* in the segment of real-mode code */
 
 #endif

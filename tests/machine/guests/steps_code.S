@@ -116,9 +116,22 @@ steps_cpuid_here:
 	jnz steps_cpuid_here
 	ret
 
+	/* real mode; DS is its segment */
+	snippet16 steps_real
+	pushfw
+	popw %ax
+	orw %ax, STEPS_REAL_FLAGS
+	lretw
+	snippet16_end steps_real
+
+	/* to ring 3 by SYSRET, and back */
 	.code64
 	snippet steps_syscall
-	syscall
+	leaq 1f(%rip), %rcx
+	pushfq
+	popq %r11
+	sysretq
+1:	syscall
 	nop
 	ret
 
