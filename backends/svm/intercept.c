@@ -154,7 +154,7 @@ static void step_hold(struct svm_vcpu *svm, bool on)
 /*
  * One instruction with TF, every exception intercepted so that none is delivered with our TF in its frame. Interrupts
  * stay pending: with V_INTR_MASKING the host's IF, which is 0, masks them. APM vol. 2, "Virtualizing RFLAGS.IF"
- * (15.21.1)
+ * (15.21.1). A task switch would store TF, and load another one.
  */
 void svm_step(struct vcpu *vcpu, bool on)
 {
@@ -165,12 +165,13 @@ void svm_step(struct vcpu *vcpu, bool on)
 	if (on) {
 		vcpu->rflags |= X86_FLAGS_TF;
 		vmcb->intercept_exceptions = 0xffffffff;
-		vmcb->intercept_1 |= VMCB_INTERCEPT1_NMI;
+		vmcb->intercept_1 |= VMCB_INTERCEPT1_NMI | VMCB_INTERCEPT1_TASK;
 		if (vmcb->intercept_1 & VMCB_INTERCEPT1_VINTR)
 			window_exit_set(vcpu, false);
 		vmcb->v_intr |= VMCB_V_INTR_MASKING;
 	} else {
 		vmcb->intercept_exceptions = svm_vcpu(vcpu)->saved_exceptions;
+		mask_set(&vmcb->intercept_1, VMCB_INTERCEPT1_TASK, false);
 		mask_set(&vmcb->intercept_1, VMCB_INTERCEPT1_NMI, svm_vcpu(vcpu)->saved_nmi);
 		vmcb->v_intr &= ~VMCB_V_INTR_MASKING;
 		if (vmcb->intercept_1 & VMCB_INTERCEPT1_VINTR)

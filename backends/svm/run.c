@@ -40,6 +40,7 @@ static const uint8_t kinds[VMEXIT_CODE_COUNT] = {
 	[VMEXIT_CPUID] = EXIT_CPUID,
 	[VMEXIT_IOIO] = EXIT_IO,
 	[VMEXIT_MSR] = EXIT_MSR,
+	[VMEXIT_TASK] = EXIT_TASK_SWITCH,
 	[VMEXIT_SHUTDOWN] = EXIT_SHUTDOWN,
 	[VMEXIT_VMMCALL] = EXIT_HYPERCALL,
 	[VMEXIT_INVD] = EXIT_INVD,
@@ -209,6 +210,21 @@ static void software_interrupt_decode(struct vcpu *vcpu)
 	}
 }
 
+static void task_switch_decode(struct vcpu *vcpu, uint64_t info2)
+{
+	const struct vmcb *vmcb = &svm_vcpu(vcpu)->vmcb;
+	struct exit_detail *detail = &vcpu->detail;
+
+	detail->task.selector = (uint16_t)vmcb->exitinfo1;
+	detail->task.source = info2 & VMCB_TASK_IRET		     ? TASK_IRET
+			      : info2 & VMCB_TASK_JMP		     ? TASK_JMP
+			      : vmcb->exitintinfo & VMCB_EVENT_VALID ? TASK_GATE
+								     : TASK_CALL;
+	/* RIP points to the instruction, and the next RIP is for intercepted instructions alone */
+	if (detail->task.source != TASK_GATE)
+		vcpu->exit.length = (uint8_t)vcpu_insn_length(vcpu);
+}
+
 void svm_decode_detail(struct vcpu *vcpu)
 {
 	struct vmcb *vmcb = &svm_vcpu(vcpu)->vmcb;
@@ -251,6 +267,9 @@ void svm_decode_detail(struct vcpu *vcpu)
 		detail->exception.has_error = 0x60227d00u >> detail->exception.vector & 1;
 		detail->exception.error = (uint32_t)info1;
 		detail->exception.address = info2;
+		break;
+	case EXIT_TASK_SWITCH:
+		task_switch_decode(vcpu, info2);
 		break;
 	default:
 		break;

@@ -97,6 +97,7 @@ _Static_assert(sizeof(struct vmcb) == 4096, "VMCB layout");
 #define VMCB_INTERCEPT1_INVLPGA	 (1u << 26)
 #define VMCB_INTERCEPT1_IOIO	 (1u << 27)
 #define VMCB_INTERCEPT1_MSR	 (1u << 28)
+#define VMCB_INTERCEPT1_TASK	 (1u << 29)
 #define VMCB_INTERCEPT1_SHUTDOWN (1u << 31)
 /* Offset 010h */
 #define VMCB_INTERCEPT2_VMRUN	(1u << 0)
@@ -144,6 +145,7 @@ _Static_assert(sizeof(struct vmcb) == 4096, "VMCB layout");
 #define VMEXIT_INVLPGA	  0x07a
 #define VMEXIT_IOIO	  0x07b
 #define VMEXIT_MSR	  0x07c
+#define VMEXIT_TASK	  0x07d
 #define VMEXIT_SHUTDOWN	  0x07f
 #define VMEXIT_VMRUN	  0x080
 #define VMEXIT_VMMCALL	  0x081
@@ -172,6 +174,10 @@ _Static_assert(sizeof(struct vmcb) == 4096, "VMCB layout");
 #define VMCB_IOIO_SIZE_SHIFT 4
 #define VMCB_IOIO_SIZE_MASK  7u
 #define VMCB_IOIO_PORT_SHIFT 16
+
+/* EXITINFO1 of TASK_SWITCH is the selector; EXITINFO2: APM vol. 2, "Task Switch Intercept" (15.14.1) */
+#define VMCB_TASK_IRET (1ull << 36)
+#define VMCB_TASK_JMP  (1ull << 38)
 
 /* EXITINFO1 of NPF: APM vol. 2, "Nested versus Guest Page Faults, Fault Ordering" (15.25.6) */
 #define VMCB_NPF_PRESENT    (1ull << 0)

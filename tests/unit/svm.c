@@ -325,6 +325,8 @@ static unsigned expected_kind(uint64_t code)
 		return EXIT_MSR;
 	case 0x78:
 		return EXIT_HLT;
+	case 0x7d:
+		return EXIT_TASK_SWITCH;
 	case 0x7f:
 		return EXIT_SHUTDOWN;
 	case 0x81:
@@ -1023,7 +1025,7 @@ static void test_step(void **state)
 	ops->step(vcpu, true);
 	assert_int_equal(vcpu->rflags, X86_FLAGS_FIXED | X86_FLAGS_TF);
 	assert_int_equal(vmcb->intercept_exceptions, 0xffffffff);
-	assert_int_equal(vmcb->intercept_1, intercepts | 1u << 1);
+	assert_int_equal(vmcb->intercept_1, intercepts | 1u << 1 | 1u << 29);
 	assert_int_equal(vmcb->v_intr, 1u << 24 | 0x105);
 	/* what is armed meanwhile counts from the end on */
 	assert_int_equal(ops->intercept(vcpu, INTERCEPT_EXCEPTION, 3, true), 0);
@@ -1034,6 +1036,39 @@ static void test_step(void **state)
 	assert_int_equal(vmcb->intercept_exceptions, 1u << 3);
 	assert_int_equal(vmcb->intercept_1, intercepts);
 	assert_int_equal(vmcb->v_intr, 0x105);
+}
+
+/* Two bits, and whether an event was being delivered; how long the instruction is, its bytes tell. */
+static void test_detail_task_switch(void **state)
+{
+	static const struct {
+		uint64_t info2, exitintinfo;
+		uint8_t source;
+	} cases[] = {
+		{0, 0, TASK_CALL},
+		{1ull << 36, 0, TASK_IRET},
+		{1ull << 38 | 1ull << 48, 0, TASK_JMP},
+		{1ull << 44 | 0x18, 1u << 31 | 1 << 11 | 3 << 8 | 13 | 0x18ull << 32, TASK_GATE},
+	};
+
+	(void)state;
+	svm->has_nrip = true;
+	place("\x9a\x00\x00\x68\x00\x00\x00", 7);
+	for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
+		vcpu->events.delivery.type = EVENT_NONE;
+		vmcb->nrip = 0;
+		vmcb->exitinfo1 = 0xfff8;
+		vmcb->exitinfo2 = cases[i].info2;
+		vmcb->exitintinfo = cases[i].exitintinfo;
+		leave_with(0x7d);
+		assert_int_equal(handled_kind, EXIT_TASK_SWITCH);
+		ops->decode_detail(vcpu);
+		assert_int_equal(vcpu->detail.task.selector, 0xfff8);
+		assert_int_equal(vcpu->detail.task.source, cases[i].source);
+		if (cases[i].source != TASK_GATE)
+			assert_int_equal(vcpu->exit.length, 5);
+	}
+	vmcb->exitintinfo = 0;
 }
 
 /* The CPU's, which may have none. */
@@ -1370,6 +1405,7 @@ int main(void)
 		TEST(test_in_smm),
 		TEST(test_detail_nested),
 		TEST(test_detail_exception),
+		TEST(test_detail_task_switch),
 		TEST(test_detail_software_interrupts),
 		TEST(test_int3_quirk),
 		TEST(test_paging_intercepts),

@@ -22,7 +22,8 @@
 void steps_plain(void), steps_traps(void), steps_shadow(void), steps_interrupt(void), steps_halt(void);
 void steps_sysenter(void), steps_loop(void), steps_cpuid(void), steps_syscall(void);
 extern const uint8_t steps_real[], steps_real_end[];
-void steps_trap(void), steps_undefined(void), steps_sysenter_entry(void), steps_syscall_entry(void);
+void steps_task(void), steps_trap(void), steps_undefined(void);
+void steps_sysenter_entry(void), steps_syscall_entry(void), steps_task_entry(void);
 extern uint32_t steps_flags, steps_trap_count, steps_loop_count, steps_cpuid_count;
 
 /* As long as somebody else says so, it goes on without getting anywhere. */
@@ -75,6 +76,10 @@ void guest_main(void)
 	traps_check("SYSENTER and SYSEXIT", 1);
 	real_call(steps_real, steps_real_end, 0);
 	steps_flags |= *(volatile uint16_t *)(REAL_CODE + STEPS_REAL_FLAGS);
+	record_task.eip = (uint32_t)steps_task_entry;
+	run32(steps_task, 0);
+	steps_flags |= record_tss.eflags;
+	traps_check("a task", 1);
 	run64(steps_syscall, 0);
 	traps_check("SYSRET and SYSCALL", 1);
 	run32(steps_loop, 0);

@@ -116,6 +116,20 @@ steps_cpuid_here:
 	jnz steps_cpuid_here
 	ret
 
+	/* to another task and back */
+	snippet steps_task
+	lcall $SELECTOR_TASK, $0
+	clts
+	ret
+
+	.globl steps_task_entry
+steps_task_entry:
+	pushfl
+	popl %eax
+	orl %eax, steps_flags
+	incl steps_trap_count
+	iretl
+
 	/* real mode; DS is its segment */
 	snippet16 steps_real
 	pushfw
