@@ -267,6 +267,8 @@ static enum outcome one_line(struct editor *editor)
 	enum outcome outcome;
 
 	editor->outcome = OUTCOME_DONE;
+	/* el_gets() does so behind its prompt: a ^D that came in between would be lost */
+	el_set(editor->edit, EL_PREP_TERM, 1);
 	line = el_gets(editor->edit, &length);
 	if (editor->interrupted)
 		return interrupted(editor);
@@ -284,8 +286,10 @@ static enum outcome one_line(struct editor *editor)
 		history_add(editor, line);
 	}
 	outcome = shell_line(editor->shell, line);
-	/* a ^C that stopped it is the first of two */
+	/* a ^C that stopped it, or ended what it did, is the first of two */
 	editor->armed = outcome == OUTCOME_INTERRUPTED;
+	if (editor->armed && interrupt_take() > 1)
+		editor->shell->quit = true;
 	return outcome;
 }
 

@@ -23,6 +23,23 @@ bool out_wants_colours(FILE *to)
 	return isatty(fileno(to)) && !(no_color && no_color[0]) && term && strcmp(term, "dumb") != 0;
 }
 
+/* Some of it may be the guest's words, or the other end's: nothing that a terminal obeys. */
+static void put(const struct out *out, const char *format, va_list arguments)
+{
+	char *text;
+	int length = vasprintf(&text, format, arguments);
+
+	if (length < 0)
+		return;
+	for (int i = 0; i < length; i++) {
+		unsigned char c = (unsigned char)text[i];
+
+		if (c != '\r')
+			fputc((c < ' ' && c != '\n' && c != '\t') || c == 0x7f ? '?' : c, out->to);
+	}
+	free(text);
+}
+
 void out_text(const struct out *out, const char *format, ...)
 {
 	va_list arguments;
@@ -30,7 +47,7 @@ void out_text(const struct out *out, const char *format, ...)
 	if (out->json)
 		return;
 	va_start(arguments, format);
-	vfprintf(out->to, format, arguments);
+	put(out, format, arguments);
 	va_end(arguments);
 }
 
@@ -44,7 +61,7 @@ void out_ink(const struct out *out, enum ink ink, const char *format, ...)
 	if (colour)
 		fprintf(out->to, "\033[%sm", inks[ink]);
 	va_start(arguments, format);
-	vfprintf(out->to, format, arguments);
+	put(out, format, arguments);
 	va_end(arguments);
 	if (colour)
 		fputs("\033[m", out->to);

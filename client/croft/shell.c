@@ -173,7 +173,7 @@ static void take_text(void *data, enum croft_stream stream, const char *text, si
 		if (shell->out.json)
 			json_array_append_new(out_array(&shell->out, "output"), json_stringn_nocheck(text, length));
 		else
-			fwrite(text, 1, length, shell->out.to);
+			out_text(&shell->out, "%.*s", (int)length, text);
 		return;
 	}
 	if (!length)

@@ -14,6 +14,9 @@
 /* How often somebody who says nothing is asked whether he is there. */
 #define KNOCK_US 1000000u
 
+/* How long a goodbye to somebody who has not answered may take. */
+#define ABANDON_MS 200u
+
 /* Questions that are asked at once are no longer than that: there is room for them anywhere. */
 #define PACKET_SIZE_MIN	    256u
 #define PACKET_SIZE_MAX	    65536u
@@ -79,7 +82,10 @@ static enum croft_status knock(struct croft_vm *vm, struct croft_error *error)
 				 vm->target);
 	if (status == CROFT_ERROR_TIMEOUT)
 		return error_set(error, status,
-				 "%s: no answer in %u ms: another port or speed, another client, or nobody there?",
+				 vm->wire.transport.is_socket
+					 ? "%s: connected, but no answer in %u ms: another client has the wire, or "
+					   "nobody is at its other end"
+					 : "%s: no answer in %u ms: another port or speed, or nobody there?",
 				 vm->target, vm->timeout_ms);
 	if (!status)
 		vm->wire.counters.packets_received++;
@@ -301,6 +307,24 @@ static void free_vm(struct croft_vm *vm)
 	free(vm);
 }
 
+/*
+ * Attaching has failed. What was asked may be heard later: by somebody who is slow, or when the client that has the
+ * wire leaves it. The guest is not to stop for nobody then.
+ */
+static void abandon(struct croft_vm *vm)
+{
+	static const char leave[] = "+$D#44";
+
+	bool framed = vm->wire.framed;
+
+	wire_end(&vm->wire);
+	if (framed || vm->wire.gone)
+		return;
+	if (!vm->wants_plain)
+		(void)wire_write(&vm->wire, WIRE_RSP, frame_bye, sizeof(frame_bye), ABANDON_MS, NULL);
+	(void)wire_write(&vm->wire, WIRE_RSP, leave, sizeof(leave) - 1, ABANDON_MS, NULL);
+}
+
 enum croft_status croft_vm_open(const char *target, unsigned flags, unsigned timeout_ms, struct croft_vm **out,
 				struct croft_error *error)
 {
@@ -327,7 +351,7 @@ enum croft_status croft_vm_open(const char *target, unsigned flags, unsigned tim
 	wire_drop(&vm->wire);
 	status = meet(vm, flags, error);
 	if (status) {
-		wire_end(&vm->wire);
+		abandon(vm);
 		wire_close(&vm->wire);
 		free_vm(vm);
 		return status;

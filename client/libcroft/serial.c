@@ -36,7 +36,7 @@ enum croft_status serial_open(struct transport *transport, const char *name, uns
 
 	/* the second is for those whom the first does not stop: the superuser */
 	if (flock(transport->fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK)
-		return error_set(error, CROFT_ERROR_BUSY, "%s: another program uses it", name);
+		return error_set(error, CROFT_ERROR_BUSY, "%s: another program has it", name);
 	tty = calloc(1, sizeof(*tty));
 	if (!tty)
 		return error_memory(error);

@@ -157,8 +157,8 @@ static enum croft_status waited(struct croft_vm *vm, struct patience *p, enum cr
 		return status;
 	if (now < p->repeat_us || vm->acks_off)
 		return CROFT_OK;
-	/* if it was heard and is only slow, there will be two answers */
-	vm->stale += !vm->acknowledged;
+	/* if it was heard and is only slow, there will be two answers, or the same one twice */
+	vm->stale++;
 	return repeat(vm, p, error);
 }
 

@@ -105,7 +105,7 @@ static enum croft_status open_unix(struct transport *transport, const char *path
 		connect_socket(AF_UNIX, (const struct sockaddr *)&address, sizeof(address), timeout_ms, &number);
 	/* the queue of those who wait to be accepted is full */
 	if (transport->fd < 0 && number == EAGAIN)
-		return error_set(error, CROFT_ERROR_BUSY, "unix:%s: another program is connected to it", path);
+		return error_set(error, CROFT_ERROR_BUSY, "unix:%s: other programs wait for it already", path);
 	if (transport->fd < 0)
 		return error_system(error, CROFT_ERROR_SYSTEM, number, "unix:%s", path);
 	transport->is_socket = true;
@@ -137,8 +137,8 @@ static enum croft_status open_terminal(struct transport *transport, const char *
 
 	transport->fd = open(path, O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
 	if (transport->fd < 0)
-		return error_system(error, errno == EBUSY ? CROFT_ERROR_BUSY : CROFT_ERROR_SYSTEM, errno, "%s:%s",
-				    scheme, path);
+		return errno == EBUSY ? error_set(error, CROFT_ERROR_BUSY, "%s: another program has it", path)
+				      : error_system(error, CROFT_ERROR_SYSTEM, errno, "%s:%s", scheme, path);
 	status = serial_open(transport, path, baud, error);
 	if (status)
 		close(transport->fd);
