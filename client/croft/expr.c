@@ -71,8 +71,8 @@ static uint64_t number(struct expr *e)
 
 /* --- registers --- */
 
-/* Names for parts of registers: eax, ax, al, ah; r8d, r8w, r8b; eip, ip; flags. */
-static bool part_of(const char *name, char *whole, unsigned *shift, uint64_t *mask)
+/* Names for parts of registers: eax, ax, al, ah; r8d, r8w, r8b; eip, ip. False: not such a name. */
+static bool part_of(const char *name, char *whole, unsigned *shift, unsigned *bits)
 {
 	static const char *const letters[] = {"ax", "bx", "cx", "dx", "si", "di", "bp", "sp", "ip"};
 	size_t length = strlen(name);
@@ -82,13 +82,13 @@ static bool part_of(const char *name, char *whole, unsigned *shift, uint64_t *ma
 		const char *l = letters[i];
 
 		sprintf(whole, "r%s", l);
-		*mask = UINT16_MAX;
+		*bits = 16;
 		if (strcmp(name, l) == 0)
 			return true;
-		*mask = UINT32_MAX;
+		*bits = 32;
 		if (name[0] == 'e' && strcmp(name + 1, l) == 0)
 			return true;
-		*mask = UINT8_MAX;
+		*bits = 8;
 		*shift = name[1] == 'h' ? 8 : 0;
 		if (i < 4 && length == 2 && name[0] == l[0] && (name[1] == 'l' || name[1] == 'h'))
 			return true;
@@ -100,40 +100,50 @@ static bool part_of(const char *name, char *whole, unsigned *shift, uint64_t *ma
 		return false;
 	strcpy(whole, name);
 	whole[length - 1] = 0;
-	*mask = name[length - 1] == 'd' ? UINT32_MAX : name[length - 1] == 'w' ? UINT16_MAX : UINT8_MAX;
+	*bits = name[length - 1] == 'd' ? 32 : name[length - 1] == 'w' ? 16 : 8;
 	return strchr("dwb", name[length - 1]) != NULL;
 }
 
-static bool is_register(struct expr *e, const char *name)
+bool expr_find_register(const struct shell *shell, const char *name, struct expr_register *found)
 {
+	static const char *const others[][2] = {{"pc", "rip"}, {"sp", "rsp"}, {"flags", "eflags"}};
+	char whole[NAME_MAX_LENGTH];
 	struct croft_register reg;
 
-	for (unsigned i = 0; croft_vm_register(e->shell->vm, i, &reg); i++) {
-		if (strcmp(reg.name, name) == 0)
-			return reg.bytes <= 8;
+	name += *name == '$';
+	if (!shell->vm || strlen(name) >= sizeof(whole))
+		return false;
+	if (part_of(name, whole, &found->shift, &found->bits)) {
+		name = whole;
+	} else {
+		found->shift = 0;
+		found->bits = 64;
 	}
-	return strcmp(name, "pc") == 0 || strcmp(name, "sp") == 0 || strcmp(name, "flags") == 0;
+	for (unsigned i = 0; i < sizeof(others) / sizeof(*others); i++) {
+		if (strcmp(name, others[i][0]) == 0)
+			name = others[i][1];
+	}
+	for (unsigned i = 0; croft_vm_register(shell->vm, i, &reg); i++) {
+		if (strcmp(reg.name, name) != 0)
+			continue;
+		found->name = reg.name;
+		found->number = reg.number;
+		return reg.bytes <= 8;
+	}
+	return false;
 }
 
 /* True if it is one; its value, or an error. */
 static bool find_register(struct expr *e, const char *name, uint64_t *value)
 {
-	char whole[NAME_MAX_LENGTH];
-	uint64_t mask;
-	unsigned shift;
+	struct expr_register reg;
 
-	if (!e->shell->vm)
+	if (!expr_find_register(e->shell, name, &reg))
 		return false;
-	if (part_of(name, whole, &shift, &mask)) {
-		name = whole;
-	} else {
-		mask = UINT64_MAX;
-		shift = 0;
-	}
-	if (!is_register(e, name))
-		return false;
-	e->status = croft_cpu_read(croft_vm_cpu(e->shell->vm), name, value, e->error);
-	*value = *value >> shift & mask;
+	e->status = croft_cpu_read(croft_vm_cpu(e->shell->vm), reg.name, value, e->error);
+	*value >>= reg.shift;
+	if (reg.bits < 64)
+		*value &= (1ull << reg.bits) - 1;
 	return true;
 }
 

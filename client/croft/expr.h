@@ -13,6 +13,16 @@
 
 #include "client/croft/shell.h"
 
+/* A register or a part of one: "rax", "$eax", "al". */
+struct expr_register {
+	const char *name; /* of all of it; as long as the VM is */
+	unsigned number;  /* in RSP */
+	unsigned shift, bits;
+};
+
+/* Is it one, of up to 8 bytes? False without a VM, too. */
+bool expr_find_register(const struct shell *shell, const char *name, struct expr_register *reg);
+
 /* Evaluates all of text. Errors: ARGUMENT, and those of reading registers. vm may be NULL: then there are none. */
 enum croft_status expr_evaluate(struct shell *shell, const char *text, uint64_t *value, struct croft_error *error);
 

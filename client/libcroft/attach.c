@@ -139,6 +139,7 @@ static void take_supported(struct croft_vm *vm, bool *has_description, bool *off
 		vm->packet_max = size < PACKET_SIZE_MAX ? (size_t)size : PACKET_SIZE_MAX;
 	*has_description = find_word(list, "qXfer:features:read+") != NULL;
 	*offers_no_ack = find_word(list, "QStartNoAckMode+") != NULL;
+	vm->has_conditions = find_word(list, "ConditionalBreakpoints+") != NULL;
 	if (find_word(list, "qXfer:croft."))
 		vm->is_undercroft = true;
 }

@@ -138,6 +138,8 @@ static enum croft_status check(struct croft_vm *vm, const struct croft_break *wh
 				 (unsigned)what->kind);
 	if (what->space.kind == CROFT_SPACE_PHYSICAL)
 		return error_set(error, CROFT_ERROR_ARGUMENT, "a breakpoint has a linear address");
+	if (what->condition_length && !vm->has_conditions)
+		return error_set(error, CROFT_ERROR_UNSUPPORTED, "%s evaluates no conditions", vm->target);
 	if (PACKET_WIRE_MAX(what->condition_length) + QUESTION_MAX > vm->packet_max)
 		return error_set(error, CROFT_ERROR_ARGUMENT, "the condition is too long");
 	if (what->name && check_name(vm, what->name, error))
@@ -154,6 +156,7 @@ enum croft_status croft_breakpoint_add(struct croft_vm *vm, const struct croft_b
 {
 	struct croft_breakpoint *added, **at = &vm->breakpoints;
 	enum croft_status status = check(vm, what, error);
+	size_t text_size;
 
 	if (breakpoint)
 		*breakpoint = NULL;
@@ -161,7 +164,8 @@ enum croft_status croft_breakpoint_add(struct croft_vm *vm, const struct croft_b
 		status = cpu_flush_all(vm, error);
 	if (status)
 		return status;
-	added = calloc(1, sizeof(*added) + what->condition_length);
+	text_size = what->condition_text ? strlen(what->condition_text) + 1 : 0;
+	added = calloc(1, sizeof(*added) + what->condition_length + text_size);
 	if (!added)
 		return error_memory(error);
 	added->vm = vm;
@@ -174,6 +178,9 @@ enum croft_status croft_breakpoint_add(struct croft_vm *vm, const struct croft_b
 	if (what->condition_length)
 		memcpy(added->condition, what->condition, what->condition_length);
 	added->what.condition = what->condition_length ? added->condition : NULL;
+	if (text_size)
+		added->what.condition_text =
+			memcpy(added->condition + what->condition_length, what->condition_text, text_size);
 	added->what.length = length_of(what);
 	status = breakpoint_plant(added, true, error);
 	if (status) {
@@ -238,7 +245,8 @@ size_t croft_breakpoint_describe(const struct croft_breakpoint *breakpoint, char
 
 	if (what->space.kind == CROFT_SPACE_CR3)
 		format_string(scope, sizeof(scope), " cr3=0x%llx", (unsigned long long)what->space.cr3);
-	return format_string(buffer, size, "%s 0x%llx %s (%llu)%s%s", breakpoint->name,
+	return format_string(buffer, size, "%s 0x%llx %s (%llu)%s%s%s%s", breakpoint->name,
 			     (unsigned long long)what->address, kind_name(what->kind), (unsigned long long)what->length,
-			     scope, what->condition_length ? " if" : "");
+			     scope, what->condition_length ? " if" : "", what->condition_text ? " " : "",
+			     what->condition_text ? what->condition_text : "");
 }

@@ -451,6 +451,7 @@ struct croft_break {
 	 * none */
 	const uint8_t *condition;
 	size_t condition_length;
+	const char *condition_text; /* how people wrote it, for croft_breakpoint_describe(); NULL: nothing */
 	/* asked by croft_vm_wait() when it hits; NULL: nobody */
 	croft_stop_fn *handler;
 	void *data;
@@ -458,7 +459,7 @@ struct croft_break {
 
 /*
  * Adds one; what the structure points to is copied. *breakpoint may be NULL.
- * Errors: ARGUMENT (the name), FULL, REFUSED, UNSUPPORTED (its kind), UNMAPPED, RUNNING, LOST ...
+ * Errors: ARGUMENT (the name), FULL, REFUSED, UNSUPPORTED (its kind, or conditions), UNMAPPED, RUNNING, LOST ...
  */
 CROFT_API enum croft_status croft_breakpoint_add(struct croft_vm *vm, const struct croft_break *what,
 						 struct croft_breakpoint **breakpoint, struct croft_error *error);

@@ -48,7 +48,7 @@ struct croft_breakpoint {
 	uint64_t hits;
 	bool lifted; /* while it is stepped over */
 	char name[BREAK_NAME_MAX];
-	uint8_t condition[];
+	uint8_t condition[]; /* and its text */
 };
 
 struct croft_event {
@@ -78,6 +78,7 @@ struct croft_vm {
 	/* running: run.c */
 	bool running;
 	bool has_vcont, has_step_range;
+	bool has_conditions; /* of breakpoints */
 	bool stop_is_kept; /* it has stopped, and nobody has been told yet */
 	char *kept;	   /* the stop reply, if it was not looked at yet, either; NULL: it was */
 	size_t kept_length;

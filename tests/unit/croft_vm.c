@@ -1015,7 +1015,8 @@ static void test_stepping_over_a_breakpoint(void **state)
 		{"qSupported*", "PacketSize=1000"}, {"?", "S05"}, {"g", G},    {"Z0,1122334455667788,1", "OK"},
 		{"z0,1122334455667788,1", "OK"},    {"s", "S05"}, {"D", "OK"}, {NULL, NULL}};
 	struct fake_stub *stub = make_stub(script);
-	struct croft_break what = {.address = 0x1122334455667788};
+	struct croft_break what = {
+		.address = 0x1122334455667788, .condition = (const uint8_t *)"\x22\x01\x27", .condition_length = 3};
 	const struct croft_stop *stop;
 	struct croft_error error;
 	struct croft_vm *vm;
@@ -1023,6 +1024,9 @@ static void test_stepping_over_a_breakpoint(void **state)
 
 	stub->stop = "S05";
 	open_vm(stub, 0, &vm);
+	/* it would stop whatever the condition says */
+	assert_int_equal(croft_breakpoint_add(vm, &what, NULL, &error), CROFT_ERROR_UNSUPPORTED);
+	what.condition_length = 0;
 	assert_int_equal(croft_breakpoint_add(vm, &what, NULL, &error), CROFT_OK);
 	assert_int_equal(croft_vm_run(vm, &error), CROFT_OK);
 	assert_int_equal(croft_vm_wait(vm, TIMEOUT_MS, &stop, &error), CROFT_OK);
