@@ -277,6 +277,25 @@ $(O)/unit/$(1): $(call hosted_object,host,$(unit-$(1))) $(if $(filter core/insn.
 endef
 $(foreach u,$(units),$(eval $(call unit_rule,$(u))))
 
+# what libcroft and croft are tested with, without sanitizers: for valgrind
+valgrinds := $(filter croft_%,$(units))
+$(O)/plain/%.o: %.c $(AUTOHEADER) $(COMPILER) Makefile | $(DEPS)/zydis/include/Zydis/Zydis.h
+	$(call say,CC,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(HOSTED) $(WARNINGS) $(CPPFLAGS) -MMD -MP -c -o $@ $<
+$(O)/plain/%.o: %.S $(AUTOHEADER) $(COMPILER) Makefile
+	$(call say,AS,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) -MMD -MP -c -o $@ $<
+define valgrind_rule
+$(O)/valgrind/$(1): $(call hosted_object,plain,$(unit-$(1))) $(if $(filter core/insn.c,$(unit-$(1))),$(patsubst %.c,$(O)/host/zydis/%.o,$(zydis-y)))
+	$$(call say,LINK,$$@)
+	@mkdir -p $$(@D)
+	$$(Q)$$(CC) -o $$@ $$^ $(unit-$(1)-libs) -lcmocka
+-include $(patsubst %.o,%.d,$(call hosted_object,plain,$(unit-$(1))))
+endef
+$(foreach u,$(valgrinds),$(eval $(call valgrind_rule,$(u))))
+
 define fuzz_rule
 $(O)/fuzz-$(1): $(call hosted_object,fuzz,$(fuzz-$(1))) $(if $(filter core/insn.c,$(fuzz-$(1))),$(patsubst %.c,$(O)/host/zydis/%.o,$(zydis-y)))
 	$$(call say,LINK,$$@)
@@ -285,15 +304,17 @@ $(O)/fuzz-$(1): $(call hosted_object,fuzz,$(fuzz-$(1))) $(if $(filter core/insn.
 endef
 $(foreach f,$(fuzzers),$(eval $(call fuzz_rule,$(f))))
 
-.PHONY: units check-unit machine-images check-machine check-all lint bench fuzz format
+.PHONY: units check-unit check-valgrind machine-images check-machine check-all lint bench fuzz format
 units: $(addprefix $(O)/unit/,$(units))
 check-unit: units
 	$(Q)tests/unit/run --summary $(O)/unit.summary $(addprefix $(O)/unit/,$(sort $(units)))
+check-valgrind: $(addprefix $(O)/valgrind/,$(valgrinds))
+	$(Q)tests/unit/run --valgrind --summary $(O)/valgrind.summary $(addprefix $(O)/valgrind/,$(sort $(valgrinds)))
 machine-images: $(machine-images)
 check-machine: machine-images guests libcroft croft
 	$(Q)tests/machine/run --out $(O) $(if $(K),-k '$(K)') --summary $(O)/machine.summary
-check-all: units $(addprefix $(O)/fuzz-,$(fuzzers)) machine-images guests libcroft croft
-	$(Q)tools/check $(FULL) $(O) $(sort $(units)) -- $(sort $(fuzzers))
+check-all: units $(addprefix $(O)/valgrind/,$(valgrinds)) $(addprefix $(O)/fuzz-,$(fuzzers)) machine-images guests libcroft croft
+	$(Q)tools/check $(FULL) $(O) $(sort $(units)) -- $(sort $(fuzzers)) -- $(sort $(valgrinds))
 fuzz: $(addprefix $(O)/fuzz-,$(fuzzers))
 	$(Q)tools/fuzz $(O) $(or $(SECONDS_EACH),60) $(sort $(fuzzers))
 lint: $(O)/undercroft.elf
