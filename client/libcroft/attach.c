@@ -14,6 +14,10 @@
 /* How often somebody who says nothing is asked whether he is there. */
 #define KNOCK_US 1000000u
 
+/* Where it stands: docs/protocol.md, "Register numbers". Whoever attaches wants to know that. */
+#define PLACE	     0x100u
+#define PLACE_DIGITS 16u
+
 /* How long a goodbye to somebody who has not answered may take. */
 #define ABANDON_MS 200u
 
@@ -208,11 +212,19 @@ static enum croft_status find_cpus(struct croft_vm *vm, struct croft_error *erro
 	return status;
 }
 
+/* The answer to "p100", which may be an error. */
+static void take_place(struct croft_vm *vm, char *place)
+{
+	if (vm->answer.length == PLACE_DIGITS)
+		memcpy(place, vm->answer.content, PLACE_DIGITS);
+}
+
 /* The questions of a client that begins: with frames, all on their way at once. */
-static enum croft_status ask_first(struct croft_vm *vm, char **stop, bool *has_description, struct croft_error *error)
+static enum croft_status ask_first(struct croft_vm *vm, char **stop, char *place, bool *has_description,
+				   struct croft_error *error)
 {
 	enum croft_status status = session_send(vm, SUPPORTED, sizeof(SUPPORTED) - 1, error);
-	bool ahead = session_depth(vm) > 3, no_ack = false;
+	bool ahead = session_depth(vm) > 4, no_ack = false;
 
 	if (!status && ahead)
 		status = session_send(vm, "vCont?", 6, error);
@@ -221,6 +233,8 @@ static enum croft_status ask_first(struct croft_vm *vm, char **stop, bool *has_d
 	/* a client that died may have meant others */
 	if (!status && ahead)
 		status = session_send(vm, "Qcroft.as:current", 17, error);
+	if (!status && ahead)
+		status = session_send(vm, "p100", 4, error);
 	if (!status)
 		status = session_answer(vm, error);
 	if (!status)
@@ -243,6 +257,10 @@ static enum croft_status ask_first(struct croft_vm *vm, char **stop, bool *has_d
 		status = session_answer(vm, error);
 		vm->space = croft_current();
 		vm->space_known = !status && answer_is(vm, "OK");
+		if (!status)
+			status = session_answer(vm, error);
+		if (!status)
+			take_place(vm, place);
 	}
 	return status;
 }
@@ -270,12 +288,12 @@ static enum croft_status take_first_stop(struct croft_vm *vm, const char *stop, 
 static enum croft_status meet(struct croft_vm *vm, unsigned flags, struct croft_error *error)
 {
 	enum croft_status status = agree(vm, flags, error);
+	char *stop = NULL, place[PLACE_DIGITS] = "";
 	bool has_description = false;
-	char *stop = NULL;
 
 	vm->packet_max = PACKET_SIZE_DEFAULT;
 	if (!status)
-		status = ask_first(vm, &stop, &has_description, error);
+		status = ask_first(vm, &stop, place, &has_description, error);
 	if (!status)
 		status = vm->is_undercroft ? registers_frozen(vm, error)
 					   : registers_described(vm, has_description, error);
@@ -283,6 +301,8 @@ static enum croft_status meet(struct croft_vm *vm, unsigned flags, struct croft_
 		status = find_cpus(vm, error);
 	if (!status)
 		status = take_first_stop(vm, stop, error);
+	if (!status && place[0])
+		cpu_expedite(vm->current, PLACE, place, sizeof(place));
 	free(stop);
 	return status;
 }

@@ -79,8 +79,8 @@ struct croft_vm {
 	bool running;
 	bool has_vcont, has_step_range;
 	bool has_conditions; /* of breakpoints */
-	bool stop_is_kept; /* it has stopped, and nobody has been told yet */
-	char *kept;	   /* the stop reply, if it was not looked at yet, either; NULL: it was */
+	bool stop_is_kept;   /* it has stopped, and nobody has been told yet */
+	char *kept;	     /* the stop reply, if it was not looked at yet, either; NULL: it was */
 	size_t kept_length;
 	unsigned nested; /* callbacks that we are in */
 	char go[80];	 /* what let it go, to be said again */

@@ -45,6 +45,7 @@ static const struct fake_line ours[] = {
 	{"g", G},
 	{"p82", "3300508000000000"},
 	{"p84", "0010000000000000"},
+	{"p100", "8877665544332211"},
 	{"p102", "06000000"},
 	{"p110", "01000000"},
 	{"p*", "E16"},
@@ -121,18 +122,23 @@ static void test_frames_are_agreed_on(void **state)
 	struct fake_stub *stub = make_framed();
 	struct croft_counters counters;
 	struct croft_vm *vm;
+	uint64_t place;
 	(void)state;
 
 	open_vm(stub, 0, &vm);
 	assert_true(croft_vm_is_framed(vm));
 	assert_true(croft_vm_is_undercroft(vm));
 	assert_int_equal(croft_vm_last_stop(vm)->kind, CROFT_STOP_ATTACH);
-	/* frames, then everything else at once */
+	/* frames, then everything else at once: two round trips, and the place is known */
 	croft_vm_counters(vm, &counters);
-	assert_true(counters.waits <= 4);
-	assert_int_equal(counters.packets_sent, 5);
+	assert_int_equal(counters.waits, 2);
+	assert_int_equal(counters.packets_sent, 6);
+	assert_int_equal(croft_cpu_linear_pc(croft_vm_cpu(vm), &place, NULL), CROFT_OK);
+	assert_true(place == 0x1122334455667788ull);
+	croft_vm_counters(vm, &counters);
+	assert_int_equal(counters.waits, 2);
 	assert_string_equal(stub->said, "Qcroft.frame:1|qSupported:swbreak+;hwbreak+;vContSupported+;xmlRegisters=i386|"
-					"vCont?|?|Qcroft.as:current|");
+					"vCont?|?|Qcroft.as:current|p100|");
 	close_vm(stub, vm);
 }
 
@@ -515,7 +521,7 @@ static void test_modes_and_places(void **state)
 	/* the stop told that it is 64-bit code: no question */
 	assert_int_equal(croft_cpu_linear_pc(croft_vm_cpu(vm), &value, &error), CROFT_OK);
 	assert_true(value == 0x1122334455667788);
-	assert_int_equal(fake_stub_count(stub, "p100"), 0);
+	assert_int_equal(fake_stub_count(stub, "p100"), 1);
 	assert_int_equal(croft_cpu_msr_read(croft_vm_cpu(vm), 0x10, &value, &error), CROFT_OK);
 	assert_true(value == 0x123456789abcdef0);
 	assert_int_equal(croft_cpu_msr_read(croft_vm_cpu(vm), 0x11, &value, &error), CROFT_ERROR_REFUSED);
@@ -1209,7 +1215,7 @@ static void test_damage_is_repaired(void **state)
 	uint64_t value;
 	(void)state;
 
-	open_vm_within(stub, CROFT_OPEN_PLAIN, MIDDLE_MS, &vm);
+	open_vm_within(stub, CROFT_OPEN_PLAIN, 3 * MIDDLE_MS, &vm);
 	stub->damage = 1;
 	assert_int_equal(croft_cpu_read(croft_vm_cpu(vm), "rax", &value, &error), CROFT_OK);
 	assert_int_equal(stub->nacks, 1);
