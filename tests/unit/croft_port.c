@@ -206,7 +206,7 @@ static void test_a_port_that_is_taken(void **state)
 	address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof(address)) | listen(fd, 1), 0);
 	getsockname(fd, (struct sockaddr *)&address, &length);
-	snprintf(line, sizeof(line), "proxy --listen localhost:%u", ntohs(address.sin_port));
+	snprintf(line, sizeof(line), "proxy --listen 127.0.0.1:%u", ntohs(address.sin_port));
 	do_line(f, line, OUTCOME_FAILED);
 	expect_said(f, "in use");
 	close(fd);
