@@ -323,7 +323,7 @@ static void test_floating_point(void **state)
 	memset(fpu + 32 + 32, 0, 16); /* st2: one */
 	fpu[32 + 32 + 7] = 0x80;
 	fpu[32 + 32 + 9] = 0x3f;
-	expect("p22", "bff10000" + 0);
+	expect("p22", "bff10000");
 	expect("P22=fcff0000", "OK");
 	assert_int_equal(fpu[4], 0x01);
 	expect("P28=00112233445566778899aabbccddeeff", "OK"); /* xmm0 */

@@ -60,14 +60,14 @@
 	pushl $20
 	pushl $10
 	movl $20, %eax
-	boundl %eax, (%esp)
+	bound %eax, (%esp)
 	stop
 
 	snippet bound_out
 	pushl $20
 	pushl $10
 	movl $21, %eax
-	boundl %eax, (%esp)
+	bound %eax, (%esp)
 	stop
 
 	snippet16 bound16_out
@@ -75,7 +75,7 @@
 	pushw $10
 	movw %sp, %si
 	movw $9, %ax
-	boundw %ax, (%si)
+	bound %ax, (%si)
 	stop
 	snippet16_end bound16_out
 

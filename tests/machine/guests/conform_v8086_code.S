@@ -138,7 +138,7 @@ v_int_handler:
 
 	v8086_one v_divide, "divl %ecx"
 	v8086_one v_ud2, "ud2"
-	v8086_one v_bound, "pushl $0; movw %sp, %si; incw %cx; boundw %cx, (%si)"
+	v8086_one v_bound, "pushl $0; movw %sp, %si; incw %cx; bound %cx, (%si)"
 	v8086_one v_limit, "movw 0xffff, %ax"
 	v8086_one v_limit_stack, "movw $0xffff, %bp; movw (%bp), %ax"
 	v8086_one v_limit_32, "movl $0x10000, %ebx; movb (%ebx), %al"
