@@ -13,12 +13,11 @@
 #include <cmocka.h>
 
 #include "core/control/frame.h"
+#include "tests/fakes/fake_noise.h"
 
 #define BYTE_US	 87u /* on the line, at 115200 bits per second */
 #define RETRY_US 150000u
 #define FAULTS	 100000u
-
-enum fault { FAULT_NONE, FAULT_BIT, FAULT_DROP, FAULT_DUPLICATE, FAULT_CUT, FAULT_INVENT };
 
 struct end {
 	struct frame frame;
@@ -28,20 +27,13 @@ struct end {
 struct bench {
 	struct end end[2];
 	uint64_t now_us;
-	uint32_t random;
-	enum fault fault;
+	struct fake_noise noise;
 	unsigned rate; /* one fault in so many bytes; 0: none */
-	unsigned cut;  /* bytes that are still to be lost */
-	unsigned faults;
 };
 
-/* xorshift32: the same in each run */
 static uint32_t next_random(struct bench *bench)
 {
-	bench->random ^= bench->random << 13;
-	bench->random ^= bench->random >> 17;
-	bench->random ^= bench->random << 5;
-	return bench->random;
+	return fake_noise_random(&bench->noise);
 }
 
 /* What each byte of a channel has to be. */
@@ -56,7 +48,7 @@ static struct bench *bench_make(uint32_t seed)
 {
 	struct bench *bench = calloc(1, sizeof(*bench));
 
-	bench->random = seed;
+	bench->noise.random = seed;
 	bench->now_us = 1000;
 	for (unsigned i = 0; i < 2; i++)
 		frame_init(&bench->end[i].frame, RETRY_US, bench->now_us);
@@ -66,35 +58,15 @@ static struct bench *bench_make(uint32_t seed)
 /* One byte over the line, which does what it does to it. */
 static void carry(struct bench *bench, struct frame *to, uint8_t byte)
 {
-	uint8_t extra;
+	uint8_t out[2] = {byte};
+	unsigned count = 1;
 
-	if (bench->cut) {
-		bench->cut--;
+	if (fake_noise_cuts(&bench->noise))
 		return;
-	}
-	if (bench->rate && next_random(bench) % bench->rate == 0) {
-		bench->faults++;
-		switch (bench->fault) {
-		case FAULT_BIT:
-			byte ^= (uint8_t)(1u << next_random(bench) % 8);
-			break;
-		case FAULT_DROP:
-			return;
-		case FAULT_CUT:
-			bench->cut = next_random(bench) % 40;
-			return;
-		case FAULT_DUPLICATE:
-			frame_receive(to, &byte, 1, bench->now_us);
-			break;
-		case FAULT_INVENT:
-			extra = (uint8_t)next_random(bench);
-			frame_receive(to, &extra, 1, bench->now_us);
-			break;
-		case FAULT_NONE:
-			break;
-		}
-	}
-	frame_receive(to, &byte, 1, bench->now_us);
+	if (bench->rate && next_random(bench) % bench->rate == 0)
+		count = fake_noise_damage(&bench->noise, byte, out);
+	for (unsigned i = 0; i < count; i++)
+		frame_receive(to, &out[i], 1, bench->now_us);
 }
 
 static void read_all(struct bench *bench, unsigned who, size_t most)
@@ -160,7 +132,7 @@ static void expect_settles(struct bench *bench)
 	unsigned steps = 0;
 
 	bench->rate = 0;
-	bench->cut = 0;
+	bench->noise.cut = 0;
 	while (!all_arrived(bench) || !is_settled(&bench->end[0].frame) || !is_settled(&bench->end[1].frame)) {
 		step(bench);
 		read_all(bench, 0, 300);
@@ -174,8 +146,8 @@ static void run_faults(enum fault fault)
 	struct bench *bench = bench_make(0x1234567 + (uint32_t)fault);
 	uint64_t delivered = 0;
 
-	bench->fault = fault;
-	while (bench->faults < FAULTS) {
+	bench->noise.fault = fault;
+	while (bench->noise.faults < FAULTS) {
 		/* a bad stretch, then a better one, so that something gets through */
 		bench->rate = next_random(bench) % 2 ? 20 + next_random(bench) % 60 : 200 + next_random(bench) % 2000;
 		for (unsigned i = 0; i < 500; i++) {
@@ -191,7 +163,7 @@ static void run_faults(enum fault fault)
 	expect_settles(bench);
 	for (unsigned channel = 0; channel < FRAME_CHANNELS; channel++)
 		delivered += bench->end[0].read[channel] + bench->end[1].read[channel];
-	print_message("%u faults, %llu bytes delivered, %llu frames damaged, %llu repeated\n", bench->faults,
+	print_message("%u faults, %llu bytes delivered, %llu frames damaged, %llu repeated\n", bench->noise.faults,
 		      (unsigned long long)delivered,
 		      (unsigned long long)(bench->end[0].frame.bad + bench->end[1].frame.bad),
 		      (unsigned long long)(bench->end[0].frame.repeated + bench->end[1].frame.repeated));

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/fakes/fake_noise.h"
 #include "tests/unit/client.h"
 
 #define FAULTS	    100000u
@@ -26,18 +27,13 @@
 #define WRONG_IN    128u
 #define FAULT_EVERY 100 /* bytes */
 
-enum fault { FAULT_BIT, FAULT_DROP, FAULT_DUPLICATE, FAULT_CUT };
-
 /* A packet of the client's, its answer, and what is on the line. */
 static struct client client;
 static struct vcpu *const vcpu = &client.spine.fake.vcpu.vcpu;
 
 static struct {
-	enum fault fault;
-	uint32_t random;
+	struct fake_noise noise;
 	bool had_one; /* since the last packet began */
-	unsigned cut; /* bytes that are still to be lost */
-	unsigned faults;
 	unsigned asked, last, answered, wrong, wrong_before, repeated;
 	bool lost;  /* what the buffer holds is not known */
 	bool quiet; /* the last requests, without faults */
@@ -53,39 +49,21 @@ static struct {
 
 static uint32_t next_random(void)
 {
-	line.random ^= line.random << 13;
-	line.random ^= line.random >> 17;
-	line.random ^= line.random << 5;
-	return line.random;
+	return fake_noise_random(&line.noise);
 }
 
 /* Up to two bytes for one, and one fault a packet, which its checksum can tell. Returns how many. */
 static unsigned carry(uint8_t byte, uint8_t out[2])
 {
-	out[0] = out[1] = byte;
+	out[0] = byte;
 	if (byte == '$')
 		line.had_one = false;
-	if (line.cut) {
-		line.cut--;
+	if (fake_noise_cuts(&line.noise))
 		return 0;
-	}
 	if (line.had_one || line.quiet || next_random() % FAULT_EVERY)
 		return 1;
 	line.had_one = true;
-	line.faults++;
-	switch (line.fault) {
-	case FAULT_BIT:
-		out[0] ^= (uint8_t)(1u << next_random() % 8);
-		return 1;
-	case FAULT_DROP:
-		return 0;
-	case FAULT_CUT:
-		line.cut = next_random() % 40;
-		return 0;
-	case FAULT_DUPLICATE:
-	default:
-		return 2;
-	}
+	return fake_noise_damage(&line.noise, byte, out);
 }
 
 static void send(const char *bytes, size_t length)
@@ -226,7 +204,7 @@ static void turn(struct fake_frontend *wire)
 	if (line.waits) {
 		line.repeated++;
 		send_request();
-	} else if (line.faults < FAULTS) {
+	} else if (line.noise.faults < FAULTS) {
 		next_request();
 	} else if (!line.quiet || line.asked < line.last) {
 		if (!line.quiet) {
@@ -261,16 +239,16 @@ static void run_faults(enum fault fault)
 {
 	static const struct stop request = {.kind = STOP_REQUEST};
 
-	line.fault = fault;
-	line.random = 0x9876543u + (uint32_t)fault;
+	line.noise.fault = fault;
+	line.noise.random = 0x9876542u + (uint32_t)fault;
 	client.wire.on_silence = turn;
 	debug_stop_request(vcpu, &request);
 	vcpu_work(vcpu);
-	print_message("%u faults, %u requests, %u repeated, %u wrong\n", line.faults, line.asked, line.repeated,
+	print_message("%u faults, %u requests, %u repeated, %u wrong\n", line.noise.faults, line.asked, line.repeated,
 		      line.wrong);
 	assert_int_equal(line.answered, line.asked);
 	assert_true(line.quiet);
-	assert_true(line.wrong < line.faults / WRONG_IN);
+	assert_true(line.wrong < line.noise.faults / WRONG_IN);
 	assert_int_equal(line.wrong, line.wrong_before);
 	assert_true(client.server.attached);
 }
