@@ -9,39 +9,10 @@
 #include <string.h>
 
 #include "client/croft/expr.h"
+#include "core/debug/agent_format.h"
 
 #define WORD_MAX  128
 #define DEPTH_MAX 24 /* the hypervisor's stack has room for more */
-
-enum {
-	OP_ADD = 0x02,
-	OP_SUB,
-	OP_MUL,
-	OP_DIV_SIGNED,
-	OP_DIV_UNSIGNED,
-	OP_REM_SIGNED,
-	OP_REM_UNSIGNED,
-	OP_LSH,
-	OP_RSH_SIGNED,
-	OP_RSH_UNSIGNED,
-	OP_LOG_NOT = 0x0e,
-	OP_BIT_AND,
-	OP_BIT_OR,
-	OP_BIT_XOR,
-	OP_BIT_NOT,
-	OP_EQUAL,
-	OP_LESS_SIGNED,
-	OP_LESS_UNSIGNED,
-	OP_EXT,
-	OP_REF8,
-	OP_IF_GOTO = 0x20,
-	OP_GOTO,
-	OP_CONST8,
-	OP_REG = 0x26,
-	OP_END,
-	OP_ZERO_EXT = 0x2a,
-	OP_SWAP,
-};
 
 struct compiler {
 	struct shell *shell;

@@ -1,55 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/*
- * The operations of agent expressions, as GDB numbers them, and two of ours. "Debugging with GDB", "Bytecode
- * Descriptions" (F.2)
- */
+/* What agent_compile() makes of an expression: GDB's operations, and two of ours. */
 #ifndef CORE_DEBUG_AGENT_CODE_H
 #define CORE_DEBUG_AGENT_CODE_H
 
 #include "core/debug/agent.h"
+#include "core/debug/agent_format.h"
 
 enum {
-	OP_FAIL = 0x00, /* ours: value says why: enum agent_reason */
-	OP_GPR,		/* ours: value is the register's number in regs.def */
-	OP_ADD,
-	OP_SUB,
-	OP_MUL,
-	OP_DIV_SIGNED,
-	OP_DIV_UNSIGNED,
-	OP_REM_SIGNED,
-	OP_REM_UNSIGNED,
-	OP_LSH,
-	OP_RSH_SIGNED,
-	OP_RSH_UNSIGNED,
-	OP_LOG_NOT = 0x0e,
-	OP_BIT_AND,
-	OP_BIT_OR,
-	OP_BIT_XOR,
-	OP_BIT_NOT,
-	OP_EQUAL,
-	OP_LESS_SIGNED,
-	OP_LESS_UNSIGNED,
-	OP_EXT,
-	OP_REF8,
-	OP_REF16,
-	OP_REF32,
-	OP_REF64,
-	OP_IF_GOTO = 0x20,
-	OP_GOTO,
-	OP_CONST8,
-	OP_CONST16,
-	OP_CONST32,
-	OP_CONST64,
-	OP_REG,
-	OP_END,
-	OP_DUP,
-	OP_POP,
-	OP_ZERO_EXT,
-	OP_SWAP,
-	OP_PICK = 0x32,
-	OP_ROT,
-	OP_PRINTF,
-	OP_COUNT,
+	OP_FAIL = 0x00, /* value says why: enum agent_reason */
+	OP_GPR = 0x01,	/* value is the register's number in regs.def */
+	OP_COUNT = OP_PRINTF + 1,
 };
 
 enum agent_reason {

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The operations of agent expressions, as GDB numbers them. "Debugging with GDB", "Bytecode Descriptions" (F.2)
+ */
+#ifndef CORE_DEBUG_AGENT_FORMAT_H
+#define CORE_DEBUG_AGENT_FORMAT_H
+
+enum {
+	OP_ADD = 0x02,
+	OP_SUB,
+	OP_MUL,
+	OP_DIV_SIGNED,
+	OP_DIV_UNSIGNED,
+	OP_REM_SIGNED,
+	OP_REM_UNSIGNED,
+	OP_LSH,
+	OP_RSH_SIGNED,
+	OP_RSH_UNSIGNED,
+	OP_LOG_NOT = 0x0e,
+	OP_BIT_AND,
+	OP_BIT_OR,
+	OP_BIT_XOR,
+	OP_BIT_NOT,
+	OP_EQUAL,
+	OP_LESS_SIGNED,
+	OP_LESS_UNSIGNED,
+	OP_EXT,
+	OP_REF8,
+	OP_REF16,
+	OP_REF32,
+	OP_REF64,
+	OP_IF_GOTO = 0x20,
+	OP_GOTO,
+	OP_CONST8,
+	OP_CONST16,
+	OP_CONST32,
+	OP_CONST64,
+	OP_REG,
+	OP_END,
+	OP_DUP,
+	OP_POP,
+	OP_ZERO_EXT,
+	OP_SWAP,
+	OP_PICK = 0x32,
+	OP_ROT,
+	OP_PRINTF,
+};
+
+#endif
