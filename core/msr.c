@@ -88,6 +88,24 @@ static bool layout_write(struct vcpu *vcpu, uint32_t index, uint64_t value)
 	return true;
 }
 
+/* Of what the guest's CPU has not. */
+static bool is_absent(uint32_t index)
+{
+	switch (index) {
+	case MSR_RTIT_CTL:
+	case MSR_DS_AREA:
+	case MSR_PEBS_ENABLE:
+	case MSR_PEBS_BASE:
+	case MSR_PEBS_INDEX:
+	case MSR_VM_CR:
+	case MSR_VM_HSAVE_PA:
+	case MSR_SVM_KEY:
+		return true;
+	default:
+		return index >= MSR_VMX_BASIC && index <= MSR_VMX_LAST;
+	}
+}
+
 bool msr_guest_read(struct vcpu *vcpu, uint32_t index, uint64_t *value)
 {
 	struct platform *platform = vcpu->vm->platform;
@@ -105,17 +123,8 @@ bool msr_guest_read(struct vcpu *vcpu, uint32_t index, uint64_t *value)
 	case MSR_PAT:
 		*value = vcpu->backend->reg_get(vcpu, REG_PAT);
 		return true;
-	case MSR_RTIT_CTL:
-	case MSR_DS_AREA:
-	case MSR_PEBS_ENABLE:
-	case MSR_PEBS_BASE:
-	case MSR_PEBS_INDEX:
-	case MSR_VM_CR:
-	case MSR_VM_HSAVE_PA:
-	case MSR_SVM_KEY:
-		return false;
 	default:
-		if (index >= MSR_VMX_BASIC && index <= MSR_VMX_LAST)
+		if (is_absent(index))
 			return false;
 		return platform->ops->msr_read(platform, index, value) == 0;
 	}
@@ -131,14 +140,6 @@ bool msr_guest_write(struct vcpu *vcpu, uint32_t index, uint64_t value)
 	case MSR_PAT:
 		return pat_write(vcpu, value);
 	case MSR_FEATURE_CONTROL:
-	case MSR_RTIT_CTL:
-	case MSR_DS_AREA:
-	case MSR_PEBS_ENABLE:
-	case MSR_PEBS_BASE:
-	case MSR_PEBS_INDEX:
-	case MSR_VM_CR:
-	case MSR_VM_HSAVE_PA:
-	case MSR_SVM_KEY:
 		return false;
 	case MSR_UCODE_WRITE:
 	case MSR_AMD_PATCH_LOADER:
@@ -164,7 +165,7 @@ bool msr_guest_write(struct vcpu *vcpu, uint32_t index, uint64_t value)
 			return true;
 		break;
 	default:
-		if (index >= MSR_VMX_BASIC && index <= MSR_VMX_LAST)
+		if (is_absent(index))
 			return false;
 		if (memory_type_has_register(index))
 			return memory_type_write(vcpu, index, value);
