@@ -98,27 +98,31 @@ enum outcome shell_fail(struct shell *shell, const struct croft_error *error)
 	return outcome_of(error->status);
 }
 
-enum outcome shell_usage(struct shell *shell, const char *format, ...)
+static void say_formatted(struct shell *shell, const char *status, const char *format, va_list arguments)
 {
 	char text[2 * CROFT_TEXT_MAX];
+
+	vsnprintf(text, sizeof(text), format, arguments);
+	say(shell, status, text);
+}
+
+enum outcome shell_usage(struct shell *shell, const char *format, ...)
+{
 	va_list arguments;
 
 	va_start(arguments, format);
-	vsnprintf(text, sizeof(text), format, arguments);
+	say_formatted(shell, "argument", format, arguments);
 	va_end(arguments);
-	say(shell, "argument", text);
 	return OUTCOME_USAGE;
 }
 
 enum outcome shell_failed(struct shell *shell, const char *format, ...)
 {
-	char text[2 * CROFT_TEXT_MAX];
 	va_list arguments;
 
 	va_start(arguments, format);
-	vsnprintf(text, sizeof(text), format, arguments);
+	say_formatted(shell, "failed", format, arguments);
 	va_end(arguments);
-	say(shell, "failed", text);
 	return OUTCOME_FAILED;
 }
 

@@ -72,13 +72,12 @@ enum croft_status croft_packet_go(struct croft_vm *vm, const void *content, size
 		status = vm_check_stopped(vm, error);
 	if (!status)
 		status = cpu_flush_all(vm, error);
-	if (!status)
-		status = session_go(vm, content, length, error);
-	cpu_forget(vm);
+	if (status)
+		cpu_forget(vm);
+	else
+		status = run_say_go(vm, content, length, error);
 	if (status)
 		return status;
-	vm->running = true;
-	memset(&vm->stop, 0, sizeof(vm->stop));
 	memset(vm->go, 0, sizeof(vm->go));
 	memcpy(vm->go, content, length < sizeof(vm->go) ? length : sizeof(vm->go) - 1);
 	return error_none(error);

@@ -176,9 +176,9 @@ enum croft_status run_take_stop(struct croft_vm *vm, struct croft_error *error)
 
 /* --- going on --- */
 
-static enum croft_status go(struct croft_vm *vm, struct croft_error *error)
+enum croft_status run_say_go(struct croft_vm *vm, const void *content, size_t length, struct croft_error *error)
 {
-	enum croft_status status = session_go(vm, vm->go, strlen(vm->go), error);
+	enum croft_status status = session_go(vm, content, length, error);
 
 	cpu_forget(vm);
 	if (status)
@@ -218,7 +218,7 @@ static enum croft_status step_over(struct croft_vm *vm, struct croft_breakpoint 
 		return status;
 	memcpy(said, vm->go, sizeof(said));
 	say_step(vm);
-	status = go(vm, error);
+	status = run_say_go(vm, vm->go, strlen(vm->go), error);
 	if (!status)
 		status = session_stop(vm, wire_now_us() + vm->timeout_ms * 1000ull, error);
 	if (!status)
@@ -252,7 +252,7 @@ static enum croft_status begin(struct croft_vm *vm, struct croft_error *error)
 			return CROFT_OK;
 		}
 	}
-	return go(vm, error);
+	return run_say_go(vm, vm->go, strlen(vm->go), error);
 }
 
 enum croft_status run_go(struct croft_vm *vm, const void *content, size_t length, struct croft_error *error)

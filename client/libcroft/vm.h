@@ -195,6 +195,8 @@ void run_restore_kept(struct croft_vm *vm);
 
 /* Lets the VM go on by a packet of somebody else's. Errors: ARGUMENT (too long). Else as croft_vm_run(). */
 enum croft_status run_go(struct croft_vm *vm, const void *content, size_t length, struct croft_error *error);
+/* The packet itself, and what is no longer known once it is sent. */
+enum croft_status run_say_go(struct croft_vm *vm, const void *content, size_t length, struct croft_error *error);
 
 /* Takes the answer as a stop reply. The VM stands then. Errors: PROTOCOL. */
 enum croft_status run_take_stop(struct croft_vm *vm, struct croft_error *error);

@@ -30,6 +30,15 @@ struct machine {
 	unsigned reads, searched;
 };
 
+/* Its tables are at 1000h. */
+static void long_mode(struct machine *m)
+{
+	m->cr0 = CR0_PAGING;
+	m->cr3 = 0x1000;
+	m->cr4 = 0x20;
+	m->efer = 0x500;
+}
+
 static void put_entry(struct machine *m, uint64_t address, uint64_t entry, unsigned size)
 {
 	memcpy(m->memory + address, &entry, size);
@@ -309,10 +318,7 @@ static void test_hostile_tables(void **state)
 	uint64_t found;
 	(void)state;
 
-	b->machine.cr0 = CR0_PAGING;
-	b->machine.cr3 = 0x1000;
-	b->machine.cr4 = 0x20;
-	b->machine.efer = 0x500;
+	long_mode(&b->machine);
 	put_entry(&b->machine, 0x1000, 0x1007, 8);
 	put_entry(&b->machine, 0x1008, 0xffffffffff007, 8);
 	bench_open(b);
@@ -389,10 +395,7 @@ static void test_searches_through_holes(void **state)
 	struct machine *m = &b->machine;
 	(void)state;
 
-	m->cr0 = CR0_PAGING;
-	m->cr3 = 0x1000;
-	m->cr4 = 0x20;
-	m->efer = 0x500;
+	long_mode(m);
 	put_entry(m, 0x1000, 0x2007, 8);
 	put_entry(m, 0x1ff8, 0x2007, 8);
 	put_entry(m, 0x2000, 0x3007, 8);
@@ -419,10 +422,7 @@ static void test_searches_across_pieces(void **state)
 	struct machine *m = &b->machine;
 	(void)state;
 
-	m->cr0 = CR0_PAGING;
-	m->cr3 = 0x1000;
-	m->cr4 = 0x20;
-	m->efer = 0x500;
+	long_mode(m);
 	put_entry(m, 0x1000, 0x2007, 8);
 	put_entry(m, 0x2000, 0x3007, 8);
 	put_entry(m, 0x3000, 0x4007, 8);
