@@ -1045,6 +1045,28 @@ static void test_watch_without_a_timer(void **state)
 	}
 }
 
+/* Before the guest's first instruction and never after it: whether somebody came or not, nothing is left armed. */
+static void test_boot_only(void **state)
+{
+	(void)state;
+	for (unsigned comes = 0; comes < 2; comes++) {
+		server_init(&client.server, vcpu, &client.link, false);
+		expect_watched_by(false, false, false);
+		if (comes) {
+			client_packet(&client, "?", 1);
+			client_packet(&client, "c", 1);
+		}
+		stop_at_start(1000);
+		assert_false(debug_is_stopped(vcpu));
+		expect_watched_by(comes, false, false);
+		if (comes) {
+			expect("D", "OK");
+			expect_watched_by(false, false, false);
+		}
+		assert_false(client.server.attached);
+	}
+}
+
 /* While nobody is there the link is looked at ten times a second at most. */
 static void test_watch_is_seldom_due(void **state)
 {
@@ -1523,6 +1545,7 @@ int main(void)
 		T(test_first_packet_damaged),
 		T(test_noise_is_listened_to_for_a_moment),
 		T(test_watch_without_a_timer),
+		T(test_boot_only),
 		T(test_watch_is_seldom_due),
 		T(test_watch_at_exits),
 		T(test_examples_are_complete),
