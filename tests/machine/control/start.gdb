@@ -1,4 +1,15 @@
 # real mode: the start stub, the BIOS, the boot record; stock gdb, nothing of ours loaded
+python
+# what a step takes: GDB 13 reads the byte at $pc and the list of threads on its own, but asks for no register
+import os, re
+log = os.environ["REMOTE_LOG"]
+for _ in range(2):
+    said_before = os.path.getsize(log)
+    gdb.execute("stepi")
+with open(log) as file:
+    file.seek(said_before)
+    print("asked:", *re.findall(r"^w \+*\$(m|[a-zA-Z]+;?[a-z]?)", file.read(), re.M))
+end
 info registers rip cs cpu_mode linear_pc
 stepi
 info registers rip linear_pc
