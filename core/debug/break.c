@@ -344,16 +344,38 @@ void debug_break_arrived(struct vcpu *vcpu)
 	(void)arrived(vcpu, true, &stops);
 }
 
+/* Has the guest come to an INT3 of ours by another linear address than the breakpoint's? */
+static bool is_planted_elsewhere(struct vcpu *vcpu)
+{
+	const struct debug *debug = vcpu->debug;
+	struct mem_mapping mapping;
+
+	if (mem_lookup(vcpu, vcpu->backend->reg_get(vcpu, REG_CR3), debug_pc(vcpu), &mapping))
+		return false;
+	for (const struct breakpoint *b = debug->breaks; b < debug->breaks + debug->breaks_end; b++) {
+		if (b->planted && b->gpa == mapping.gpa)
+			return true;
+	}
+	return false;
+}
+
 bool debug_break_hit(struct vcpu *vcpu)
 {
 	struct debug *debug = vcpu->debug;
 	struct breakpoint *b;
 	bool stops;
 
-	/* one in a debug register has had its turn */
-	b = debug && debug->pages_used ? arrived(vcpu, false, &stops) : NULL;
-	if (!b)
+	if (!debug || !debug->pages_used)
 		return false;
+	/* one in a debug register has had its turn */
+	b = arrived(vcpu, false, &stops);
+	if (!b) {
+		if (!is_planted_elsewhere(vcpu))
+			return false;
+		debug->go = GO_OVER;
+		vcpu->work |= WORK_STOP;
+		return true;
+	}
 	if (!stops && debug->go == GO_FREE && !debug_step_over(vcpu, b)) {
 		debug->go = GO_OVER;
 		vcpu->work |= WORK_STOP;

@@ -528,6 +528,35 @@ static void test_bound_to_an_address_space(void **state)
 	assert_int_equal(debug_break_remove(vcpu, &request), -ENOENT);
 }
 
+/* The same memory at another linear address, as a library is in another program: its instruction is the guest's own. */
+static void test_by_another_address(void **state)
+{
+	(void)state;
+	spine_long64(&spine);
+	fake->reg[REG_CR3] = TABLE;
+	map(TABLE, LINEAR, PAGE);
+	map(TABLE, LINEAR + PAGE_SIZE, PAGE);
+	add(LINEAR + 0x10);
+	vcpu->rip = LINEAR + PAGE_SIZE + 0x10;
+	assert_int_equal(*touch(BREAK, ACCESS_EXEC), INT3);
+	execute_int3();
+	assert_int_equal(stops, 0);
+	assert_null(spine_injected(&spine));
+	assert_true(fake->stepping);
+	assert_int_equal(*touch(BREAK, ACCESS_EXEC), 0x90);
+	vcpu->rip++;
+	trap();
+	settle();
+	assert_int_equal(stops, 0);
+	assert_int_equal(*touch(BREAK, ACCESS_EXEC), INT3);
+	/* at its own address it is one */
+	vcpu->rip = LINEAR + 0x10;
+	execute_int3();
+	assert_int_equal(stops, 1);
+	vcpu->rip++;
+	trap();
+}
+
 /* A change of CR3 happens in the CPU, and the breakpoint is where it leads afterwards. */
 static void test_follows_paging(void **state)
 {
@@ -860,6 +889,7 @@ int main(void)
 		TEST(test_no_memory),
 		TEST(test_waits_until_mapped),
 		TEST(test_bound_to_an_address_space),
+		TEST(test_by_another_address),
 		TEST(test_follows_paging),
 		TEST(test_follows_cr3_of_ours),
 		TEST(test_paging_instruction_that_faults),
