@@ -209,6 +209,9 @@ void single_end(struct vcpu *vcpu, bool completed)
 	single->active = false;
 	single->completed = completed;
 	vcpu->backend->step(vcpu, false);
+	if (single->int3)
+		*single->int3 = OPCODE_INT3;
+	single->int3 = NULL;
 	if (single->idt_hidden)
 		vcpu->backend->reg_set(vcpu, REG_IDTR_LIMIT, single->saved);
 	single->idt_hidden = false;

@@ -19,38 +19,50 @@
 
 const struct owner debug_owner = {.name = "debug"};
 
-gva_t debug_pc(struct vcpu *vcpu)
+/* Where the guest is. */
+struct place {
+	gva_t pc;
+	gva_t mask;	    /* outside of long mode, linear addresses have 32 bits */
+	uint32_t code_mode; /* SEG_ATTR_L and SEG_ATTR_DB, as they count */
+};
+
+static inline struct place place_get(struct vcpu *vcpu)
 {
+	bool lma = vcpu->backend->reg_get(vcpu, REG_EFER) & EFER_LMA;
+	struct place place = {
+		.pc = vcpu->rip,
+		.mask = lma ? ~0ull : UINT32_MAX,
+		.code_mode = vcpu->code_flags & (lma ? SEG_ATTR_L | SEG_ATTR_DB : SEG_ATTR_DB),
+	};
 	struct segment cs;
 
-	if (vcpu->code_flags & SEG_ATTR_L && vcpu->backend->reg_get(vcpu, REG_EFER) & EFER_LMA)
-		return vcpu->rip;
+	if (place.code_mode & SEG_ATTR_L)
+		return place;
 	vcpu->backend->seg_get(vcpu, SEG_CS, &cs);
-	return (uint32_t)(cs.base + vcpu->rip);
+	place.pc = (uint32_t)(cs.base + vcpu->rip);
+	return place;
 }
 
-/* Outside of long mode, linear addresses have 32 bits. */
-static gva_t linear_mask(struct vcpu *vcpu)
+gva_t debug_pc(struct vcpu *vcpu)
 {
-	return vcpu->backend->reg_get(vcpu, REG_EFER) & EFER_LMA ? ~0ull : UINT32_MAX;
+	return place_get(vcpu).pc;
 }
 
-static bool is_planted_at(const struct breakpoint *b, gva_t pc, gva_t mask)
+static inline bool is_planted_at(const struct breakpoint *b, const struct place *place)
 {
-	return b->planted && !((b->address ^ pc) & mask);
+	return b->planted && !((b->address ^ place->pc) & place->mask);
 }
 
 struct breakpoint *debug_break_here(struct vcpu *vcpu)
 {
 	struct debug *debug = vcpu->debug;
-	gva_t pc, mask;
+	struct place place;
 
 	if (!debug->pages_used)
 		return NULL;
-	pc = debug_pc(vcpu);
-	mask = linear_mask(vcpu);
+	place = place_get(vcpu);
 	for (struct breakpoint *b = debug->breaks; b < debug->breaks + debug->breaks_end; b++) {
-		if (is_planted_at(b, pc, mask))
+		if (is_planted_at(b, &place))
 			return b;
 	}
 	return NULL;
@@ -60,10 +72,8 @@ void debug_break_withdraw(struct vcpu *vcpu, struct breakpoint *b)
 {
 	if (b->kind > BREAK_HARD)
 		debug_watch_withdraw(vcpu, b);
-	if (!b->planted)
-		return;
-	b->planted = false;
-	debug_unplant(vcpu, b->gpa);
+	if (b->planted)
+		debug_unplant(vcpu, b);
 }
 
 bool debug_break_counts(struct vcpu *vcpu, const struct breakpoint *b)
@@ -89,7 +99,6 @@ int debug_break_resolve(struct vcpu *vcpu, struct breakpoint *b)
 {
 	bool mapped;
 	gpa_t gpa = 0;
-	int ret;
 
 	if (b->slot)
 		return 0;
@@ -101,13 +110,7 @@ int debug_break_resolve(struct vcpu *vcpu, struct breakpoint *b)
 	debug_break_withdraw(vcpu, b);
 	if (!mapped)
 		return 0;
-	ret = debug_plant(vcpu, gpa);
-	if (ret)
-		return ret;
-	b->gpa = gpa;
-	b->planted = true;
-	debug_plants_refresh(vcpu);
-	return 0;
+	return debug_plant(vcpu, b, gpa);
 }
 
 static int intercept_set(struct vcpu *vcpu, enum intercept_kind kind, uint32_t argument, bool on)
@@ -319,87 +322,56 @@ bool debug_break_report(struct vcpu *vcpu, const struct breakpoint *b)
 	return true;
 }
 
-/* Those before the instruction at RIP. Returns one of them, or NULL. */
-static struct breakpoint *arrived(struct vcpu *vcpu, bool registers, bool *stops)
-{
-	struct debug *debug = vcpu->debug;
-	gva_t pc = debug_pc(vcpu), mask = linear_mask(vcpu);
-	struct breakpoint *any = NULL;
-
-	*stops = false;
-	for (struct breakpoint *b = debug->breaks; b < debug->breaks + debug->breaks_end && !*stops; b++) {
-		if (!is_planted_at(b, pc, mask) &&
-		    !(registers && b->slot && b->kind == BREAK_HARD && b->address == pc && debug_break_counts(vcpu, b)))
-			continue;
-		any = b;
-		*stops = debug_break_report(vcpu, b);
-	}
-	return any;
-}
-
 void debug_break_arrived(struct vcpu *vcpu)
 {
-	bool stops;
+	struct debug *debug = vcpu->debug;
+	struct place place = place_get(vcpu);
 
-	(void)arrived(vcpu, true, &stops);
+	for (struct breakpoint *b = debug->breaks; b < debug->breaks + debug->breaks_end; b++) {
+		if ((is_planted_at(b, &place) ||
+		     (b->slot && b->kind == BREAK_HARD && b->address == place.pc && debug_break_counts(vcpu, b))) &&
+		    debug_break_report(vcpu, b))
+			return;
+	}
 }
 
-/* Has the guest come to an INT3 of ours by another linear address than the breakpoint's? */
-static bool is_planted_elsewhere(struct vcpu *vcpu)
+/* One whose INT3 the guest has come to by another linear address than its own, or NULL. */
+static struct breakpoint *planted_elsewhere(struct vcpu *vcpu, gva_t pc)
 {
-	const struct debug *debug = vcpu->debug;
+	struct debug *debug = vcpu->debug;
 	struct mem_mapping mapping;
 
-	if (mem_lookup(vcpu, vcpu->backend->reg_get(vcpu, REG_CR3), debug_pc(vcpu), &mapping))
-		return false;
-	for (const struct breakpoint *b = debug->breaks; b < debug->breaks + debug->breaks_end; b++) {
+	if (mem_lookup(vcpu, vcpu->backend->reg_get(vcpu, REG_CR3), pc, &mapping))
+		return NULL;
+	for (struct breakpoint *b = debug->breaks; b < debug->breaks + debug->breaks_end; b++) {
 		if (b->planted && b->gpa == mapping.gpa)
-			return true;
+			return b;
 	}
-	return false;
+	return NULL;
 }
 
 bool debug_break_hit(struct vcpu *vcpu)
 {
 	struct debug *debug = vcpu->debug;
-	struct breakpoint *b;
-	bool stops;
+	struct breakpoint *hit = NULL;
+	struct place place;
 
 	if (!debug || !debug->pages_used)
 		return false;
+	place = place_get(vcpu);
 	/* one in a debug register has had its turn */
-	b = arrived(vcpu, false, &stops);
-	if (!b) {
-		if (!is_planted_elsewhere(vcpu))
-			return false;
+	for (struct breakpoint *b = debug->breaks, *end = b + debug->breaks_end; b < end; b++) {
+		if (!is_planted_at(b, &place))
+			continue;
+		hit = b;
+		if (debug_break_report(vcpu, b))
+			return true;
+	}
+	if (!hit)
+		hit = planted_elsewhere(vcpu, place.pc);
+	if (hit && debug->go == GO_FREE && !debug_step_over(vcpu, hit, place.code_mode)) {
 		debug->go = GO_OVER;
 		vcpu->work |= WORK_STOP;
-		return true;
 	}
-	if (!stops && debug->go == GO_FREE && !debug_step_over(vcpu, b)) {
-		debug->go = GO_OVER;
-		vcpu->work |= WORK_STOP;
-	}
-	return true;
-}
-
-bool debug_break_insn(struct vcpu *vcpu, struct breakpoint *b, struct insn *insn)
-{
-	const struct planted_page *p = b ? debug_planted_page(vcpu, b->gpa & PAGE_MASK) : NULL;
-	uint64_t mode, at;
-
-	if (!p)
-		return insn_decode(vcpu, insn) == 0;
-	at = b->gpa & ~PAGE_MASK;
-	mode = vcpu->code_flags | (vcpu->backend->reg_get(vcpu, REG_CR0) & CR0_PE) << 32 |
-	       (vcpu->backend->reg_get(vcpu, REG_EFER) & EFER_LMA) << 32;
-	if (!b->insn.length || b->insn_mode != mode || b->insn.length > PAGE_SIZE - at ||
-	    memcmp(b->insn.bytes, (const uint8_t *)p->original + at, b->insn.length)) {
-		b->insn.length = 0;
-		if (insn_decode(vcpu, &b->insn))
-			return false;
-		b->insn_mode = mode;
-	}
-	*insn = b->insn;
-	return true;
+	return hit != NULL;
 }

@@ -30,9 +30,9 @@ enum phase {
 struct planted_page {
 	unsigned count; /* of what is planted; 0: not in use */
 	gpa_t page;
-	const void *original; /* where it lies */
-	paddr_t copy;	      /* with INT3s; what is executed */
-	bool open;	      /* BACKEND_CAP_EXEC_ONLY: the copy is in the base, to be executed alone */
+	const uint8_t *original; /* where it lies */
+	paddr_t copy;		 /* with INT3s; what is executed */
+	bool open;		 /* BACKEND_CAP_EXEC_ONLY: the copy is in the base, to be executed alone */
 };
 
 struct breakpoint {
@@ -50,9 +50,13 @@ struct breakpoint {
 	/* In debug->code. */
 	unsigned code_at, code_size, condition_count, command_count;
 	uint64_t content; /* of what is watched, before the access under way: a hash */
-	/* The instruction there, as it was when it was stepped over last; length 0: never. */
+	/* The instruction there, by debug_plant_lift(); in_place: it can be executed where it is, in the copy. */
 	struct insn insn;
-	uint64_t insn_mode;
+	bool in_place;
+	uint32_t code_mode; /* in which it is that: SEG_ATTR_L and SEG_ATTR_DB, as they count */
+	uint64_t seen[2];   /* the page's bytes from there on */
+	uint8_t *int3;	    /* in the copy */
+	const uint8_t *original;
 };
 
 /* The part of a watch that lies in one page. */
@@ -119,10 +123,10 @@ bool debug_step_prepare(struct vcpu *vcpu);
 void debug_step_simple(struct vcpu *vcpu);
 
 /*
- * The instruction under a breakpoint that is not to stop, if it is one like most: it is stepped as an access to its
- * page would be, and run control has nothing to do with it. Returns whether it is.
+ * The instruction under a breakpoint that is not to stop, if it is one like most: it is stepped where it is, and run
+ * control has nothing to do with it. Returns whether it is.
  */
-bool debug_step_over(struct vcpu *vcpu, struct breakpoint *here);
+bool debug_step_over(struct vcpu *vcpu, struct breakpoint *here, uint32_t code_mode);
 
 /* What became of it: -EAGAIN it is under way, 0 it has to be prepared (again), 1 it is done. */
 int debug_step_settle(struct vcpu *vcpu);
@@ -143,12 +147,6 @@ bool debug_break_report(struct vcpu *vcpu, const struct breakpoint *b);
 
 /* Does a breakpoint that is bound count now? */
 bool debug_break_counts(struct vcpu *vcpu, const struct breakpoint *b);
-
-/*
- * insn_decode() of the instruction at RIP, remembered by its breakpoint: debug_break_here()'s. False: it cannot be
- * decoded.
- */
-bool debug_break_insn(struct vcpu *vcpu, struct breakpoint *b, struct insn *insn);
 
 /* The instruction that debug_paging() let pass is done, or not: what it changed counts now. */
 void debug_paging_done(struct vcpu *vcpu);
@@ -205,11 +203,11 @@ bool debug_code_run(struct vcpu *vcpu, const struct breakpoint *b, const char **
 
 /* plant.c: INT3s in copies of pages, which the guest executes and does not read. */
 
-/* Plants at a guest-physical address. Returns 0, -EACCES (no memory that code runs from), -ENOSPC or -ENOMEM. */
-int debug_plant(struct vcpu *vcpu, gpa_t gpa);
+/* Plants one at a guest-physical address. Returns 0, -EACCES (no memory that code runs from), -ENOSPC or -ENOMEM. */
+int debug_plant(struct vcpu *vcpu, struct breakpoint *b, gpa_t gpa);
 
-/* Takes one out; the breakpoint is not planted any more. */
-void debug_unplant(struct vcpu *vcpu, gpa_t gpa);
+/* Takes a planted one out. */
+void debug_unplant(struct vcpu *vcpu, struct breakpoint *b);
 
 /* Gives a page the rights that what is planted and watched in it leaves. Returns 0 or -ENOMEM. */
 int debug_page_map(struct vcpu *vcpu, gpa_t page);
@@ -222,6 +220,13 @@ struct planted_page *debug_planted_page(struct vcpu *vcpu, gpa_t page);
 
 /* What is planted or lies in planted pages has changed. */
 void debug_plants_refresh(struct vcpu *vcpu);
+
+/*
+ * Can the instruction at RIP be executed in the copy, once its INT3 is taken out? Then that is done for the instruction
+ * that single_begin() is called with next. Not if anything else is planted in it, if it ends in another page, or if it
+ * does not end where it begins: HLT, INT n, MOV SS. here: debug_break_here()'s; here->insn is the instruction then.
+ */
+bool debug_plant_lift(struct vcpu *vcpu, struct breakpoint *here, uint32_t code_mode);
 
 /*
  * Shows the page of the instruction at RIP as the guest has it, for that one instruction. here: debug_break_here()'s.

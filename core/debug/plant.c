@@ -23,6 +23,8 @@
 
 #define OPCODE_INT3 0xcc
 
+typedef uint64_t unaligned64 __attribute__((aligned(1), may_alias));
+
 #define ACCESS_DATA (ACCESS_READ | ACCESS_WRITE)
 #define ACCESS_ALL  (ACCESS_DATA | ACCESS_EXEC)
 
@@ -40,14 +42,19 @@ struct planted_page *debug_planted_page(struct vcpu *vcpu, gpa_t page)
 	return NULL;
 }
 
+static uint8_t *copy_of(struct vcpu *vcpu, const struct planted_page *p)
+{
+	return vcpu->vm->platform->ops->phys_map(vcpu->vm->platform, p->copy, PAGE_SIZE);
+}
+
 static void copy_refresh(struct vcpu *vcpu, const struct planted_page *p)
 {
-	uint8_t *copy = vcpu->vm->platform->ops->phys_map(vcpu->vm->platform, p->copy, PAGE_SIZE);
-
-	memcpy(copy, p->original, PAGE_SIZE);
-	for (const struct breakpoint *b = vcpu->debug->breaks; b < vcpu->debug->breaks + DEBUG_BREAK_MAX; b++) {
-		if (b->planted && (b->gpa & PAGE_MASK) == p->page)
-			copy[b->gpa & ~PAGE_MASK] = OPCODE_INT3;
+	memcpy(copy_of(vcpu, p), p->original, PAGE_SIZE);
+	for (struct breakpoint *b = vcpu->debug->breaks; b < vcpu->debug->breaks + DEBUG_BREAK_MAX; b++) {
+		if (!b->planted || (b->gpa & PAGE_MASK) != p->page)
+			continue;
+		*b->int3 = OPCODE_INT3;
+		b->in_place = false;
 	}
 }
 
@@ -224,7 +231,7 @@ const void *debug_page_original(struct vcpu *vcpu, gpa_t page)
 	return mem_gpa_readable(vm, page, PAGE_SIZE);
 }
 
-static int page_add(struct vcpu *vcpu, gpa_t page)
+static int page_add(struct vcpu *vcpu, gpa_t page, struct planted_page **out)
 {
 	struct debug *debug = vcpu->debug;
 	const void *original = debug_page_original(vcpu, page);
@@ -240,6 +247,7 @@ static int page_add(struct vcpu *vcpu, gpa_t page)
 	*p = (struct planted_page){.page = page, .original = original, .copy = page_pool_alloc(vcpu->vm)};
 	if (!p->copy)
 		return -ENOMEM;
+	*out = p;
 	p->count = 1;
 	debug->pages_used++;
 	ret = debug_page_map(vcpu, page);
@@ -259,22 +267,37 @@ static void page_remove(struct vcpu *vcpu, struct planted_page *p)
 	code_leave(vcpu);
 }
 
-int debug_plant(struct vcpu *vcpu, gpa_t gpa)
+int debug_plant(struct vcpu *vcpu, struct breakpoint *b, gpa_t gpa)
 {
 	struct planted_page *p = debug_planted_page(vcpu, gpa & PAGE_MASK);
+	int ret = 0;
 
-	if (!p)
-		return page_add(vcpu, gpa & PAGE_MASK);
-	p->count++;
+	if (p)
+		p->count++;
+	else
+		ret = page_add(vcpu, gpa & PAGE_MASK, &p);
+	if (ret)
+		return ret;
+	b->planted = true;
+	b->gpa = gpa;
+	b->original = p->original + (gpa & ~PAGE_MASK);
+	b->int3 = copy_of(vcpu, p) + (gpa & ~PAGE_MASK);
+	b->in_place = false;
+	debug_plants_refresh(vcpu);
 	return 0;
 }
 
-void debug_unplant(struct vcpu *vcpu, gpa_t gpa)
+void debug_unplant(struct vcpu *vcpu, struct breakpoint *b)
 {
-	struct planted_page *p = debug_planted_page(vcpu, gpa & PAGE_MASK);
+	struct planted_page *p = debug_planted_page(vcpu, b->gpa & PAGE_MASK);
 
+	b->planted = false;
+	if (vcpu->single.int3 == b->int3)
+		vcpu->single.int3 = NULL;
 	if (--p->count == 0)
 		page_remove(vcpu, p);
+	else
+		debug_plants_refresh(vcpu);
 }
 
 void debug_plants_refresh(struct vcpu *vcpu)
@@ -288,6 +311,43 @@ void debug_plants_refresh(struct vcpu *vcpu)
 	/* the next fetch opens it again, copied anew */
 	if (debug->in_code)
 		code_leave(vcpu);
+}
+
+/* Is the instruction what it was, in the page itself? Devices write there, too. */
+static bool is_as_seen(const struct breakpoint *b)
+{
+	const unaligned64 *now = (const unaligned64 *)(const void *)b->original;
+
+	return now[0] == b->seen[0] && now[1] == b->seen[1];
+}
+
+static __attribute__((noinline)) bool in_place_find(struct vcpu *vcpu, struct breakpoint *b, uint32_t code_mode)
+{
+	const uint8_t *bytes = b->insn.bytes;
+
+	b->in_place = false;
+	/* it could end in the next page */
+	if ((b->gpa & ~PAGE_MASK) > PAGE_SIZE - sizeof(b->seen))
+		return false;
+	if (!b->insn.length || b->code_mode != code_mode || !is_as_seen(b)) {
+		memcpy(b->seen, b->original, sizeof(b->seen));
+		b->code_mode = code_mode;
+		if (insn_decode(vcpu, &b->insn))
+			b->insn.length = 0;
+	}
+	b->in_place = b->insn.length && !(b->insn.flags & (INSN_HALT | INSN_INTERRUPT | INSN_LOADS_SS)) &&
+		      !memcmp(b->seen, bytes, b->insn.length) && !memcmp(b->int3 + 1, bytes + 1, b->insn.length - 1u);
+	return b->in_place;
+}
+
+bool debug_plant_lift(struct vcpu *vcpu, struct breakpoint *here, uint32_t code_mode)
+{
+	if ((!here->in_place || here->code_mode != code_mode || !is_as_seen(here)) &&
+	    !in_place_find(vcpu, here, code_mode))
+		return false;
+	*here->int3 = here->insn.bytes[0];
+	vcpu->single.int3 = here->int3;
+	return true;
 }
 
 int debug_plant_step_over(struct vcpu *vcpu, const struct breakpoint *here)

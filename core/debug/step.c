@@ -58,7 +58,7 @@ bool debug_step_prepare(struct vcpu *vcpu)
 	if (event_is_due(vcpu) || vcpu->debug->cpu_event)
 		return arrive(vcpu);
 	here = debug_break_here(vcpu);
-	known = debug_break_insn(vcpu, here, &insn);
+	known = insn_decode(vcpu, &insn) == 0;
 	if (known && insn.flags & INSN_HALT && vcpu->backend->reg_get(vcpu, REG_CPL) == 0)
 		return halt_skip(vcpu, &insn);
 	if (known && insn.flags & INSN_INTERRUPT && single_interrupt(vcpu, &insn))
@@ -68,14 +68,12 @@ bool debug_step_prepare(struct vcpu *vcpu)
 	return false;
 }
 
-bool debug_step_over(struct vcpu *vcpu, struct breakpoint *here)
+bool debug_step_over(struct vcpu *vcpu, struct breakpoint *here, uint32_t code_mode)
 {
-	struct insn insn;
-
-	if (vcpu->work & ~WORK_POLL || !debug_break_insn(vcpu, here, &insn) ||
-	    insn.flags & (INSN_HALT | INSN_INTERRUPT))
+	if (vcpu->work & ~WORK_POLL || !debug_plant_lift(vcpu, here, code_mode))
 		return false;
-	single(vcpu, here, &insn);
+	debug_registers_pass(vcpu);
+	single_begin(vcpu, &here->insn);
 	return true;
 }
 
@@ -110,13 +108,10 @@ static int arrive_settle(struct vcpu *vcpu)
 
 int debug_step_settle(struct vcpu *vcpu)
 {
-	switch ((enum phase)vcpu->debug->phase) {
-	case PHASE_SINGLE:
-		return single_settle(vcpu);
-	case PHASE_ARRIVE:
+	enum phase phase = (enum phase)vcpu->debug->phase;
+
+	if (phase == PHASE_ARRIVE)
 		return arrive_settle(vcpu);
-	case PHASE_NONE:
-	default:
-		return 0;
-	}
+	/* debug_step_over() and exit_refetch() have begun one without a phase */
+	return phase == PHASE_SINGLE || vcpu->single.active ? single_settle(vcpu) : 0;
 }

@@ -74,6 +74,7 @@ struct single_state {
 	uint64_t saved; /* SYSCALL: FMASK, SYSRET: R11, WRMSR: RAX, idt_hidden: IDTR.limit, as the guest had it */
 	uint64_t rip;	/* of the instruction */
 	uint64_t next;	/* behind it; 0: unknown */
+	uint8_t *int3;	/* run control's, which is taken out for it, or NULL */
 };
 
 /* The guest's DR0 to DR3, DR6 and DR7 while run control has breakpoints in the CPU's: core/dr.h. */

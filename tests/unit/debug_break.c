@@ -709,7 +709,7 @@ static void pass(uint64_t rax)
 	assert_int_equal(fetch(BREAK), INT3);
 	execute_int3();
 	assert_true(fake->stepping);
-	assert_int_equal(fetch(BREAK), 0x90);
+	assert_int_equal(fetch(BREAK), *own(BREAK));
 	vcpu->rip++;
 	trap();
 	assert_int_equal(vcpu->work, 0);
@@ -787,6 +787,139 @@ static void test_stop_while_a_false_condition_is_passed(void **state)
 	assert_int_equal(stops, 1);
 	assert_int_equal(debug_stop(vcpu)->kind, STOP_REQUEST);
 	assert_true(vcpu->rip == BREAK + 1);
+}
+
+/* It is stepped where it is: nothing is shown for that. */
+static void test_false_condition_changes_no_view(void **state)
+{
+	unsigned activations;
+
+	(void)state;
+	add_code(&is_five, NULL);
+	(void)fetch(BREAK);
+	activations = fake->activations;
+	pass(4);
+	pass(4);
+	assert_int_equal(fake->activations, activations);
+	assert_int_equal(fetch(BREAK), INT3);
+}
+
+/* Another one is planted inside of it: the instruction is the guest's all the same. */
+static void test_false_condition_with_another_in_it(void **state)
+{
+	(void)state;
+	memcpy(own(BREAK), "\xb8\x34\x12", 3); /* mov ax, imm16 */
+	add_code(&is_five, NULL);
+	for (unsigned i = 0; i < 2; i++) {
+		add(BREAK + 2);
+		vcpu->gpr[GPR_RAX] = 4;
+		assert_int_equal(fetch(BREAK), INT3);
+		execute_int3();
+		assert_true(fake->stepping);
+		assert_int_equal(fetch(BREAK), 0xb8);
+		assert_int_equal(fetch(BREAK + 2), 0x12);
+		assert_int_equal(exits, 0);
+		vcpu->rip = BREAK + 3;
+		trap();
+		assert_int_equal(vcpu->work, 0);
+		assert_int_equal(fetch(BREAK + 2), INT3);
+		/* without it, it is stepped in place */
+		take_out(BREAK + 2);
+		pass(4);
+	}
+	assert_int_equal(stops, 0);
+}
+
+/* A device has written its last byte: what is executed is what is there. */
+static void test_false_condition_of_what_a_device_wrote(void **state)
+{
+	(void)state;
+	memcpy(own(BREAK), "\xb8\x34\x12", 3);
+	add_code(&is_five, NULL);
+	pass(4);
+	*own(BREAK + 2) = 0x56;
+	vcpu->gpr[GPR_RAX] = 4;
+	assert_int_equal(fetch(BREAK), INT3);
+	execute_int3();
+	assert_int_equal(fetch(BREAK + 2), 0x56);
+	vcpu->rip = BREAK + 3;
+	trap();
+	assert_int_equal(vcpu->work, 0);
+}
+
+static void test_false_condition_in_another_mode(void **state)
+{
+	(void)state;
+	memcpy(own(BREAK), "\x40\x9c", 2); /* inc ax; pushf, or, in 64-bit code, pushf with a prefix */
+	add_code(&is_five, NULL);
+	pass(4);
+	spine_long64(&spine);
+	vcpu->gpr[GPR_RSP] = OTHER + 8;
+	vcpu->gpr[GPR_RAX] = 4;
+	assert_int_equal(fetch(BREAK), INT3);
+	execute_int3();
+	assert_int_equal(vcpu->single.next, BREAK + 2);
+	memcpy(own(OTHER + 8), &vcpu->rflags, 8);
+	assert_true(*own(OTHER + 9) & X86_FLAGS_TF >> 8);
+	vcpu->rip = BREAK + 2;
+	trap();
+	assert_false(*own(OTHER + 9) & X86_FLAGS_TF >> 8);
+}
+
+/* The client goes while the INT3 is out. */
+static void test_release_while_a_false_condition_is_passed(void **state)
+{
+	paddr_t page;
+
+	(void)state;
+	come_false();
+	debug_release(vcpu);
+	vcpu_work(vcpu);
+	/* where the copy was */
+	page = page_pool_alloc(vm);
+	vcpu->rip++;
+	trap();
+	for (unsigned i = 0; i < PAGE_SIZE; i++)
+		assert_int_equal(*own(page + i), 0);
+	page_pool_free(vm, page);
+	assert_int_equal(fetch(BREAK), 0x90);
+	assert_int_equal(vcpu->work, 0);
+}
+
+/* One of two in a page has its address elsewhere now. */
+static void test_one_of_two_goes(void **state)
+{
+	(void)state;
+	spine_long64(&spine);
+	fake->reg[REG_CR3] = TABLE;
+	map(TABLE, LINEAR, PAGE);
+	map(TABLE, LINEAR + PAGE_SIZE, PAGE);
+	add(LINEAR + 0x10);
+	add(LINEAR + PAGE_SIZE + 0x12);
+	vcpu->rip = LINEAR;
+	assert_int_equal(*touch(BREAK, ACCESS_EXEC), INT3);
+	assert_int_equal(*touch(BREAK + 2, ACCESS_EXEC), INT3);
+	map(TABLE, LINEAR, 0);
+	debug_breaks_resolve(vcpu);
+	settle();
+	vcpu->rip = LINEAR + PAGE_SIZE;
+	assert_int_equal(*touch(BREAK, ACCESS_EXEC), 0x90);
+	assert_int_equal(*touch(BREAK + 2, ACCESS_EXEC), INT3);
+}
+
+/* An instruction that is fetched anew is one with its step: the client's stop waits. */
+static void test_stop_while_it_is_fetched_anew(void **state)
+{
+	(void)state;
+	spine_exit(&spine, EXIT_REFETCH, 0, NULL, NULL);
+	assert_true(fake->stepping);
+	debug_stop_request(vcpu, &(struct stop){.kind = STOP_REQUEST});
+	vcpu_work(vcpu);
+	assert_int_equal(stops, 0);
+	vcpu->rip++;
+	trap();
+	assert_int_equal(stops, 1);
+	assert_false(vcpu->rflags & X86_FLAGS_TF);
 }
 
 static void test_condition_that_faults(void **state)
@@ -902,6 +1035,13 @@ int main(void)
 		TEST(test_false_condition_before_a_fault),
 		TEST(test_false_condition_before_a_paging_instruction),
 		TEST(test_stop_while_a_false_condition_is_passed),
+		TEST(test_false_condition_changes_no_view),
+		TEST(test_false_condition_with_another_in_it),
+		TEST(test_false_condition_of_what_a_device_wrote),
+		TEST(test_false_condition_in_another_mode),
+		TEST(test_release_while_a_false_condition_is_passed),
+		TEST(test_one_of_two_goes),
+		TEST(test_stop_while_it_is_fetched_anew),
 		TEST(test_condition_that_faults),
 		TEST(test_command),
 		TEST(test_expressions_have_limits),
