@@ -50,9 +50,10 @@ uint32_t quirks_find(struct platform *platform, struct firmware_memory *memory, 
 			quirks |= QUIRK_ALL_ARE_EXCEPTIONS | QUIRK_SMM_EXITS | QUIRK_INT3_IS_INT_N |
 				  QUIRK_DR7_NOT_LOADED | QUIRK_FORGETS_V_IRQ;
 	} else if (oem_is(oem, "BOCHS ")) {
-		quirks |= vendor == CPU_VENDOR_INTEL ? QUIRK_RSM_SETS_PE
-						     : QUIRK_STRAY_DEBUG_TRAP | QUIRK_VMRUN_KEEPS_CR2 |
-							       QUIRK_V_INTR_MASKING | QUIRK_DB_WITHOUT_DR6;
+		quirks |= vendor == CPU_VENDOR_INTEL
+				  ? QUIRK_RSM_SETS_PE
+				  : QUIRK_STRAY_DEBUG_TRAP | QUIRK_VMRUN_KEEPS_CR2 | QUIRK_V_INTR_MASKING |
+					    QUIRK_DB_WITHOUT_DR6 | QUIRK_NRIP_NOT_PUSHED;
 	}
 	return quirks;
 }
@@ -62,7 +63,7 @@ const char *quirk_name(unsigned bit)
 	static const char *const names[QUIRK_COUNT] = {
 		"dispi",	  "rsm-sets-pe",    "stray-debug-trap", "all-are-exceptions",
 		"smm-exits",	  "int3-is-int-n",  "vmrun-keeps-cr2",	"v-intr-masking",
-		"dr7-not-loaded", "db-without-dr6", "forgets-v-irq"};
+		"dr7-not-loaded", "db-without-dr6", "forgets-v-irq",	"nrip-not-pushed"};
 
 	return names[bit];
 }

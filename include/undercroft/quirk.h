@@ -91,7 +91,13 @@ struct vcpu;
  */
 #define QUIRK_FORGETS_V_IRQ (1u << 10)
 
-#define QUIRK_COUNT 11
+/*
+ * Bochs' VMRUN pushes RIP for INT n that is injected, although it announces nRIP (SvmInjectEvents(), cpu/svm.cc:762 of
+ * 2.7, looks at neither). APM vol. 2, "Event Injection" (15.20)
+ */
+#define QUIRK_NRIP_NOT_PUSHED (1u << 11)
+
+#define QUIRK_COUNT 12
 
 /*
  * The quirks of what setup runs on. vendor: enum cpu_vendor. rsdp: 0 if there is none. In setup only.

@@ -76,7 +76,7 @@ static void test_emulators(void **state)
 	assert_int_equal(find("BOCHS ", NULL, CPU_VENDOR_INTEL), QUIRK_DISPI | QUIRK_RSM_SETS_PE);
 	assert_int_equal(find("BOCHS ", NULL, CPU_VENDOR_AMD), QUIRK_DISPI | QUIRK_STRAY_DEBUG_TRAP |
 								       QUIRK_VMRUN_KEEPS_CR2 | QUIRK_V_INTR_MASKING |
-								       QUIRK_DB_WITHOUT_DR6);
+								       QUIRK_DB_WITHOUT_DR6 | QUIRK_NRIP_NOT_PUSHED);
 }
 
 static void test_no_root_pointer(void **state)

@@ -1209,6 +1209,76 @@ static void test_delivery_types(void **state)
 	}
 }
 
+/* INT n and its like by a gate with these type and DPL at CPL 3; what then is in EVENTINJ, with RIP at CODE or behind.
+ */
+static void inject_by_gate(const struct event *event, uint8_t access, bool is_long, uint64_t raw)
+{
+	const unsigned size = is_long ? 16 : 8;
+	uint8_t *idt = fake_memory_at(&fake.platform, MIB(1), 0x1000);
+
+	memset(idt, 0xff, 0x1000);
+	idt[event->vector * size + 5] = access;
+	vmcb->cr0 |= CR0_PE;
+	vmcb->efer = EFER_SVME | (is_long ? EFER_LMA : 0);
+	vmcb->cpl = 3;
+	vmcb->idtr.base = MIB(1);
+	vmcb->idtr.limit = (event->vector + 1) * size - 1;
+	vmcb->eventinj = 0;
+	vmcb->nrip = 0;
+	vmcb->interrupt_shadow = 1;
+	vcpu->rip = CODE;
+	ops->inject(vcpu, event);
+	assert_true(vmcb->eventinj == raw);
+}
+
+/* Where the CPU does not push nRIP, what faults needs RIP at the instruction. */
+static void test_inject_by_gates(void **state)
+{
+	static const struct event int3 = {.type = EVENT_SOFT_EXCEPT, .vector = 3, .length = 1};
+	static const struct event into = {.type = EVENT_SOFT_EXCEPT, .vector = 4, .length = 1};
+	static const struct event icebp = {.type = EVENT_SOFT_EXCEPT, .vector = 1, .length = 1};
+	static const struct event int_n = {.type = EVENT_SOFT_INTR, .vector = 0x80, .length = 2};
+
+	(void)state;
+	for (unsigned is_long = 0; is_long < 2; is_long++) {
+		inject_by_gate(&int3, 0x8e, is_long, 0x1a80000b0d);
+		assert_int_equal(vcpu->rip, CODE);
+		inject_by_gate(&into, 0xcf, is_long, 0x2280000b0d);
+		inject_by_gate(&int_n, 0x8e, is_long, 0x40280000b0d);
+		inject_by_gate(&int_n, 0xee, is_long, 0x80000480);
+		assert_int_equal(vcpu->rip, CODE + 2);
+		assert_int_equal(vmcb->interrupt_shadow, 0);
+		/* not present, which is another fault */
+		inject_by_gate(&int_n, 0x6f, is_long, 0x80000480);
+		inject_by_gate(&icebp, 0x8e, is_long, 0x80000301);
+		/* a call gate, and a 16-bit interrupt gate */
+		inject_by_gate(&int3, 0xec, is_long, 0x1a80000b0d);
+		inject_by_gate(&int3, 0xe6, is_long, is_long ? 0x1a80000b0d : 0x80000303);
+		/* behind the limit */
+		vmcb->idtr.limit--;
+		vcpu->rip = CODE;
+		ops->inject(vcpu, &int3);
+		assert_true(vmcb->eventinj == 0x1a80000b0d);
+		assert_int_equal(vcpu->rip, CODE);
+		/* real mode has none */
+		vmcb->cr0 &= ~(uint64_t)CR0_PE;
+		ops->inject(vcpu, &int3);
+		assert_true(vmcb->eventinj == 0x80000303);
+	}
+	/* the CPU does it */
+	svm->has_nrip = true;
+	inject_by_gate(&int_n, 0x8e, true, 0x80000480);
+	assert_int_equal(vcpu->rip, CODE);
+	assert_int_equal(vmcb->nrip, CODE + 2);
+	assert_int_equal(vmcb->interrupt_shadow, 0);
+	fake.vm.quirks = QUIRK_NRIP_NOT_PUSHED;
+	inject_by_gate(&int_n, 0xee, true, 0x80000480);
+	assert_int_equal(vcpu->rip, CODE + 2);
+	inject_by_gate(&int_n, 0x8e, true, 0x40280000b0d);
+	assert_int_equal(vcpu->rip, CODE);
+	vmcb->eventinj = 0;
+}
+
 static enum verdict see_delivery(struct vcpu *v)
 {
 	assert_int_equal(v->work, WORK_DELIVERY | WORK_EVENT);
@@ -1424,6 +1494,7 @@ int main(void)
 		TEST(test_debugctl),
 		TEST(test_step_in_a_shadow),
 		TEST(test_inject),
+		TEST(test_inject_by_gates),
 		TEST(test_delivery_types),
 		TEST(test_delivery_exits_again),
 		TEST(test_nested_entries),

@@ -115,6 +115,22 @@ static void plain(void)
 	RUN_USER64(nc_push);
 }
 
+#define GATES(S)	  S(breakpoint) S(int_three) S(int_four) S(into) S(into_clear)
+#define THREE_RINGS(name) ONE_USER(name) ONE_USER64(name) ONE_USER_COMPAT(name)
+
+/* What software may not call from ring 3 */
+static void gates(void)
+{
+	static const uint8_t vectors[] = {3, 4};
+
+	mark("gates of ring 0");
+	for (unsigned i = 0; i < sizeof(vectors); i++)
+		idt[vectors[i]].type = record_idt64[vectors[i]].type = 0x8e;
+	GATES(THREE_RINGS)
+	for (unsigned i = 0; i < sizeof(vectors); i++)
+		idt[vectors[i]].type = record_idt64[vectors[i]].type = 0xee;
+}
+
 /* CR0 with bits that make x87, MMX and SSE fault */
 static void numeric_off(uint32_t bits, const char *name)
 {
@@ -294,6 +310,7 @@ void guest_main(void)
 {
 	record_init();
 	plain();
+	gates();
 	numeric();
 	alignment();
 	privileged();

@@ -8,6 +8,9 @@
 #define CR0_AM	0x40000u
 #define CR4_TSD 0x4u
 
+#define VECTOR_BP 3
+#define VECTOR_OF 4
+
 #define PORT 0x80 /* the BIOS's codes */
 
 /* clang-format off */
@@ -71,6 +74,7 @@ static void gates(void)
 		     {SELECTOR_CONFORMING, 0xee}, {SELECTOR_DATA, 0xee},   {SELECTOR_USER_CODE, 0xee},
 		     {SELECTOR_ABSENT_CODE, 0xee}};
 	struct idt_gate saved = idt[VECTOR_TRIED];
+	uint32_t flags = 0;
 
 	for (unsigned i = 0; i < sizeof(tried) / sizeof(tried[0]); i++) {
 		idt[VECTOR_TRIED].selector = tried[i].selector;
@@ -79,6 +83,10 @@ static void gates(void)
 		RUN_V86(v_int, FLAGS_IOPL);
 	}
 	idt[VECTOR_TRIED] = saved;
+	idt[VECTOR_BP].type = idt[VECTOR_OF].type = 0x8e;
+	ONE(v_int3)
+	ONE(v_into)
+	idt[VECTOR_BP].type = idt[VECTOR_OF].type = 0xee;
 }
 
 #define IRQ(name) irq0_raise(), ONE(name)
