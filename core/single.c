@@ -25,6 +25,10 @@
 #define OPCODE_INT3 0xcc
 #define OPCODE_INTO 0xce
 
+/* SDM vol. 3, "Task-State Segment (TSS)" (7.2.1), figures 7-2 and 20-5 */
+#define TSS_IO_MAP	     102u
+#define TSS_REDIRECTION_SIZE 32u
+
 #define TF  ((uint64_t)X86_FLAGS_TF)
 #define BTF ((uint64_t)DEBUGCTL_BTF)
 
@@ -222,10 +226,35 @@ void single_end(struct vcpu *vcpu, bool completed)
 		event_queue_debug_trap(vcpu, hit | (trap ? DR6_BS : 0));
 }
 
-/* SDM vol. 3, "Software Interrupt Handling Methods While in Virtual-8086 Mode" (20.3.3) */
-static bool interrupt_is_sensitive(const struct vcpu *vcpu)
+/* The redirection bitmap lies in front of the I/O bitmap. What cannot be read is #GP or #PF, which the CPU raises. */
+static bool is_redirected(struct vcpu *vcpu, uint8_t vector)
 {
-	return vcpu->rflags & X86_FLAGS_VM && (vcpu->rflags & X86_FLAGS_IOPL) != X86_FLAGS_IOPL;
+	struct mem_fault fault;
+	struct segment tss;
+	uint16_t io_map;
+	uint32_t at;
+	uint8_t bits;
+
+	vcpu->backend->seg_get(vcpu, SEG_TR, &tss);
+	if (tss.limit < TSS_IO_MAP + sizeof(io_map) - 1 ||
+	    mem_read(vcpu, tss.base + TSS_IO_MAP, &io_map, sizeof(io_map), ACCESS_READ | MEM_IMPLICIT, &fault))
+		return false;
+	at = (uint32_t)io_map - TSS_REDIRECTION_SIZE + vector / 8;
+	if (at > tss.limit || mem_read(vcpu, tss.base + at, &bits, 1, ACCESS_READ | MEM_IMPLICIT, &fault))
+		return false;
+	return !(bits >> vector % 8 & 1);
+}
+
+/*
+ * Is INT n an interrupt, and not #GP? Delivered as an event it is redirected as if it were executed, but on VMX IOPL is
+ * not looked at. SDM vol. 3, "Software Interrupt Handling Methods While in Virtual-8086 Mode" (20.3.3), "Details of
+ * Vectored-Event Injection" (26.6.1.1); APM vol. 2, "Event Injection" (15.20)
+ */
+static bool int_n_is_allowed(struct vcpu *vcpu, uint8_t vector)
+{
+	if (!(vcpu->rflags & X86_FLAGS_VM) || (vcpu->rflags & X86_FLAGS_IOPL) == X86_FLAGS_IOPL)
+		return true;
+	return vcpu->backend->reg_get(vcpu, REG_CR4) & CR4_VME && is_redirected(vcpu, vector);
 }
 
 bool single_interrupt(struct vcpu *vcpu, const struct insn *insn)
@@ -233,10 +262,10 @@ bool single_interrupt(struct vcpu *vcpu, const struct insn *insn)
 	struct event event = {.type = EVENT_SOFT_EXCEPT, .length = insn->length};
 
 	if (insn->length >= 2 && insn->bytes[insn->length - 2] == OPCODE_INT) {
-		if (interrupt_is_sensitive(vcpu))
-			return false;
 		event.type = EVENT_SOFT_INTR;
 		event.vector = insn->bytes[insn->length - 1];
+		if (!int_n_is_allowed(vcpu, event.vector))
+			return false;
 	} else {
 		switch (insn->bytes[insn->length - 1]) {
 		case OPCODE_INT1:

@@ -23,6 +23,11 @@
 #define DR6_RESET 0xffff0ff0u
 #define HANDLER	  0x9000u
 #define STACK	  0x7000u
+#define TSS	  0x5000u
+#define TSS_LIMIT 0xffu
+
+/* The redirection bitmap is in front of it. */
+#define TSS_IO_MAP 0x88u
 
 static struct spine spine;
 static struct fake_vcpu *const fake = &spine.fake.vcpu;
@@ -562,15 +567,109 @@ static void test_into_without_overflow(void **state)
 	assert_null(spine_injected(&spine));
 }
 
-/* It may be #GP, or go to another handler: the CPU knows. */
-static void test_int_n_in_v8086(void **state)
+/* SDM vol. 3, table 20-2: what becomes of INT 15h, by the extensions, IOPL and the bit in the bitmap */
+static void v8086(bool extensions, bool privileged, bool bit)
 {
-	(void)state;
+	uint8_t *tss = fake_memory_at(&spine.fake.platform, TSS, TSS_LIMIT + 1);
+	const uint16_t io_map = TSS_IO_MAP;
+
 	fake->reg[REG_CR0] = CR0_PE;
-	vcpu->rflags |= X86_FLAGS_VM;
+	fake->reg[REG_CR4] = extensions ? CR4_VME : 0;
+	fake->reg[REG_CPL] = 3;
+	fake->seg[SEG_TR] = (struct segment){.base = TSS, .limit = TSS_LIMIT};
+	memset(tss, bit ? 0 : 0xff, TSS_LIMIT + 1);
+	memcpy(tss + 102, &io_map, sizeof(io_map));
+	tss[TSS_IO_MAP - 32 + 0x15 / 8] ^= 1 << 0x15 % 8;
+	vcpu->rflags |= X86_FLAGS_VM | (privileged ? X86_FLAGS_IOPL : 0);
+}
+
+/* The CPU says #GP, before it pushes anything. */
+static void int_n_is_refused(void)
+{
 	STEP("\xcd\x15");
 	exception(13);
 	assert_int_equal(spine_injected(&spine)->vector, 13);
+	assert_int_equal(spine_injected(&spine)->type, EVENT_EXCEPTION);
+	assert_false(vcpu->rflags & TF);
+	arrive(HANDLER);
+}
+
+static void test_int_n_in_v8086(void **state)
+{
+	(void)state;
+	v8086(false, false, false);
+	int_n_is_refused();
+}
+
+static void test_int_n_in_v8086_for_the_monitor(void **state)
+{
+	(void)state;
+	v8086(true, false, true);
+	int_n_is_refused();
+}
+
+/* No frame of the 8086 program's has our TF. */
+static void test_int_n_in_v8086_for_the_program(void **state)
+{
+	(void)state;
+	v8086(true, false, false);
+	INTERRUPT("\xcd\x15", EVENT_SOFT_INTR, 0x15);
+}
+
+static void test_int_n_in_v8086_with_iopl_3(void **state)
+{
+	(void)state;
+	v8086(false, true, false);
+	INTERRUPT("\xcd\x15", EVENT_SOFT_INTR, 0x15);
+}
+
+static void test_int3_in_v8086(void **state)
+{
+	(void)state;
+	v8086(true, false, true);
+	INTERRUPT("\xcc", EVENT_SOFT_EXCEPT, 3);
+}
+
+static void test_int_n_in_v8086_without_a_bitmap(void **state)
+{
+	(void)state;
+	v8086(true, false, false);
+	fake->seg[SEG_TR].limit = 102;
+	int_n_is_refused();
+}
+
+static void test_int_n_in_v8086_behind_the_limit(void **state)
+{
+	(void)state;
+	v8086(true, false, false);
+	fake->seg[SEG_TR].limit = TSS_IO_MAP - 32 + 0x15 / 8 - 1;
+	int_n_is_refused();
+}
+
+static void test_int_n_in_v8086_in_front_of_the_tss(void **state)
+{
+	uint8_t *tss = fake_memory_at(&spine.fake.platform, TSS, TSS_LIMIT + 1);
+
+	(void)state;
+	v8086(true, false, false);
+	memset(tss + 102, 0, 2);
+	int_n_is_refused();
+}
+
+/* The tables lead to no bitmap: #PF */
+static void test_int_n_in_v8086_with_a_bitmap_that_is_not_there(void **state)
+{
+	(void)state;
+	v8086(true, false, false);
+	fake->reg[REG_CR0] |= CR0_PG;
+	fake->reg[REG_CR3] = SPINE_TABLES;
+	fake->reg[REG_CR4] |= CR4_PSE;
+	/* 4 MiB, where code and TSS are, and the TSS moves where nothing is */
+	memcpy(fake_memory_at(&spine.fake.platform, SPINE_TABLES, 4), &(uint32_t){0x87}, 4);
+	fake->seg[SEG_TR].base += MIB(4);
+	STEP("\xcd\x15");
+	exception(14);
+	assert_int_equal(spine_injected(&spine)->vector, 14);
 	arrive(HANDLER);
 }
 
@@ -855,6 +954,14 @@ int main(void)
 		TEST(test_into),
 		TEST(test_into_without_overflow),
 		TEST(test_int_n_in_v8086),
+		TEST(test_int_n_in_v8086_for_the_monitor),
+		TEST(test_int_n_in_v8086_for_the_program),
+		TEST(test_int_n_in_v8086_with_iopl_3),
+		TEST(test_int3_in_v8086),
+		TEST(test_int_n_in_v8086_without_a_bitmap),
+		TEST(test_int_n_in_v8086_behind_the_limit),
+		TEST(test_int_n_in_v8086_in_front_of_the_tss),
+		TEST(test_int_n_in_v8086_with_a_bitmap_that_is_not_there),
 		TEST(test_fault),
 		TEST(test_delivery_that_exits),
 		TEST(test_guest_breakpoint_at_the_instruction),

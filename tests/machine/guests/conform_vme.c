@@ -11,12 +11,15 @@
 /* clang-format off */
 #define VIRTUAL(S) \
 	S(v_cli) S(v_sti) S(v_pushf) S(v_pushf32) S(v_popf) S(v_popf_if) S(v_popf_tf) S(v_popf32) S(v_iret) S(v_iret_if) \
-	S(v_iret_tf) S(v_iret32) S(v_int) S(v_int3)
+	S(v_iret_tf) S(v_iret32)
+#define INTERRUPTS(S) \
+	S(v_int) S(v_int3)
 #define PROTECTED(S) \
 	S(p_cli) S(p_sti) S(p_pushf) S(p_popf)
 /* clang-format on */
 
 VIRTUAL(DECLARE16)
+INTERRUPTS(DECLARE16)
 PROTECTED(DECLARE)
 extern const uint8_t v_int_handler[];
 
@@ -28,29 +31,41 @@ static void redirect(bool own)
 	*byte = own ? (uint8_t)(*byte & ~bit) : (uint8_t)(*byte | bit);
 }
 
+static const uint32_t flags_tried[] = {0, FLAGS_VIF, FLAGS_VIP, FLAGS_IOPL, FLAGS_IOPL | FLAGS_VIP};
+
 static void virtual_interrupts(void)
 {
-	static const uint32_t tried[] = {0, FLAGS_VIF, FLAGS_VIP, FLAGS_IOPL, FLAGS_IOPL | FLAGS_VIP};
-	volatile uint32_t *vector = (volatile uint32_t *)(VECTOR_TRIED * 4);
-	uint32_t saved = *vector;
-
-	*vector = (REAL_CODE >> 4) << 16 | (SNIPPET16_AT + (uint32_t)(v_int_handler - v_int));
 	memset(record_tss.redirection, 0xff, sizeof(record_tss.redirection));
 	cr4_set(cr4_get() | CR4_VME);
-	for (unsigned i = 0; i < sizeof(tried) / sizeof(tried[0]); i++) {
-		uint32_t flags = tried[i];
+	for (unsigned i = 0; i < sizeof(flags_tried) / sizeof(flags_tried[0]); i++) {
+		uint32_t flags = flags_tried[i];
 
 		VIRTUAL(ONE)
-		print("redirected: ");
-		redirect(true);
-		ONE(v_int)
-		redirect(false);
 	}
 	/* at once, with the registers of whoever was before */
 	record_strings = false;
 	print("VIF and VIP: ");
 	RUN_V86(v_cli, FLAGS_VIF | FLAGS_VIP);
 	record_strings = true;
+	cr4_set(cr4_get() & ~CR4_VME);
+}
+
+static void software_interrupts(void)
+{
+	volatile uint32_t *vector = (volatile uint32_t *)(VECTOR_TRIED * 4);
+	uint32_t saved = *vector;
+
+	*vector = (REAL_CODE >> 4) << 16 | (SNIPPET16_AT + (uint32_t)(v_int_handler - v_int));
+	cr4_set(cr4_get() | CR4_VME);
+	for (unsigned i = 0; i < sizeof(flags_tried) / sizeof(flags_tried[0]); i++) {
+		uint32_t flags = flags_tried[i];
+
+		INTERRUPTS(ONE)
+		print("redirected: ");
+		redirect(true);
+		ONE(v_int)
+		redirect(false);
+	}
 	cr4_set(cr4_get() & ~CR4_VME);
 	*vector = saved;
 }
@@ -79,6 +94,8 @@ void guest_main(void)
 	record_strings = true;
 	mark("virtual-8086 mode");
 	virtual_interrupts();
+	mark("software interrupts");
+	software_interrupts();
 	mark("protected mode");
 	protected_interrupts();
 }
