@@ -8,7 +8,8 @@ print $cpu_mode
 print/x $efer & 0x501
 print/x $cr0 & 0x80000001
 print $pc == $linear_pc
-monitor info mem
+python gdb.execute("source " + __import__("os").environ["CONTROL_SCRIPTS"] + "/tools.py")
+as-tools 0x1000000
 undercroft-code
 stepi
 delete

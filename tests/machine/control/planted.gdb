@@ -38,6 +38,10 @@ print/x $cr3
 continue
 print/x $cr3
 delete
+# by 32-bit page tables
+python gdb.execute("source " + __import__("os").environ["CONTROL_SCRIPTS"] + "/tools.py")
+as-tools 0x30040 0x800100 0x900000
+as-tools-pages 0x30040 0x800100 0x900000
 # in one address space only
 monitor as cr3=35000
 break *0x800100

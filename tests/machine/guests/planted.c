@@ -19,9 +19,10 @@
 #define OTHER 0xa00000u /* never mapped */
 
 #define DIRECTORY(n) (0x34000u + (n)*0x1000u)
-#define TABLE_LOW    0x36000u
-#define TABLE(n)     (0x37000u + (n)*0x1000u)
+#define TABLE(n)     (0x36000u + (n)*0x1000u)
 #define ENTRY_RW     0x03u
+#define ENTRY_LARGE  0x80u
+#define CR4_PSE	     0x10u
 #define CR0_PG	     0x80000000u
 #define VECTOR_PF    14
 
@@ -70,14 +71,11 @@ static void sync(void)
 
 static void tables_write(void)
 {
-	uint32_t *low = (uint32_t *)TABLE_LOW;
-
-	for (uint32_t i = 0; i < 1024; i++)
-		low[i] = i << 12 | ENTRY_RW;
+	cr4_set(cr4_get() | CR4_PSE);
 	for (unsigned n = 0; n < 2; n++) {
 		memset((void *)DIRECTORY(n), 0, 0x1000);
 		memset((void *)TABLE(n), 0, 0x1000);
-		((uint32_t *)DIRECTORY(n))[0] = TABLE_LOW | ENTRY_RW;
+		((uint32_t *)DIRECTORY(n))[0] = ENTRY_LARGE | ENTRY_RW;
 		((uint32_t *)DIRECTORY(n))[PAGE >> 22] = TABLE(n) | ENTRY_RW;
 		((uint32_t *)TABLE(n))[ALIAS >> 12 & 1023] = FRAME(3) | ENTRY_RW;
 	}
