@@ -44,4 +44,19 @@ static inline uint64_t dr_hits(struct vcpu *vcpu)
 	return dr6 & DR6_B;
 }
 
+/* Those of them that trap behind an instruction. Breakpoints at instructions come before it, whatever DR6 says. */
+static inline uint64_t dr_traps(struct vcpu *vcpu)
+{
+	uint64_t hits = dr_hits(vcpu), dr7;
+
+	if (!hits)
+		return 0;
+	dr7 = vcpu->backend->reg_get(vcpu, REG_DR7);
+	for (unsigned i = 0; i < 4; i++) {
+		if (DR7_RW(dr7, i) == DR7_RW_EXEC)
+			hits &= ~(1ull << i);
+	}
+	return hits;
+}
+
 #endif

@@ -13,6 +13,13 @@
 
 #include "core/exit.h"
 
+/* MOV DRn, r: 0F 23 /r; the other way it is 21 */
+#define OPCODE_MOV_TO_DR 0x23
+
+/* REX with B, whatever else */
+#define REX_MASK 0xf1u
+#define REX_B	 0x41u
+
 int insn_fetch(struct vcpu *vcpu, uint8_t bytes[INSN_LENGTH_MAX], unsigned *length, struct mem_fault *fault)
 {
 	struct mem_fault ignored;
@@ -163,6 +170,9 @@ static uint32_t operand_flags(ZydisMnemonic mnemonic, const ZydisDecodedOperand 
 	    (operand->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE) &&
 	    (mnemonic == ZYDIS_MNEMONIC_MOV || mnemonic == ZYDIS_MNEMONIC_POP))
 		return INSN_LOADS_SS;
+	if (operand->type == ZYDIS_OPERAND_TYPE_REGISTER && operand->reg.value >= ZYDIS_REGISTER_DR0 &&
+	    operand->reg.value <= ZYDIS_REGISTER_DR7)
+		return INSN_MOVES_DR;
 	if (operand->type != ZYDIS_OPERAND_TYPE_MEMORY)
 		return 0;
 	if (operand->actions & ZYDIS_OPERAND_ACTION_MASK_READ)
@@ -210,6 +220,18 @@ int insn_decode(struct vcpu *vcpu, struct insn *out)
 			out->memory_size = (uint16_t)size;
 	}
 	return 0;
+}
+
+struct insn_dr insn_dr_move(struct vcpu *vcpu, const struct insn *insn)
+{
+	const uint8_t *modrm = insn->bytes + insn->length - 1;
+	bool high = insn->length > 3 && code_is_64bit(vcpu) && (modrm[-3] & REX_MASK) == REX_B;
+
+	return (struct insn_dr){
+		.to_dr = modrm[-1] == OPCODE_MOV_TO_DR,
+		.number = *modrm >> 3 & 7,
+		.gpr = (uint8_t)((*modrm & 7) | (high ? 8 : 0)),
+	};
 }
 
 /* What an address is made of; other registers are part of none. */

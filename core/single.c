@@ -35,20 +35,20 @@
 #define IS(insn_flags, bits) (((insn_flags) & (bits)) == (bits))
 
 /* What MOV SS and POP SS hold off comes with them, so it is the one that stores TF. */
-static uint32_t flags_behind(struct vcpu *vcpu, const struct insn *insn)
+static const struct insn *insn_behind(struct vcpu *vcpu, const struct insn *insn, struct insn *behind)
 {
 	uint64_t rip = vcpu->rip;
-	struct insn next;
 	bool known;
 
 	vcpu->rip += insn->length;
-	known = !insn_decode(vcpu, &next);
+	known = !insn_decode(vcpu, behind);
 	vcpu->rip = rip;
 	if (!known)
-		return 0;
-	vcpu->single.next += next.length;
+		return NULL;
+	vcpu->single.next += behind->length;
 	/* MOV SS may read what would have to be changed for it */
-	return next.flags & ~INSN_WRITES_MSR;
+	behind->flags &= ~INSN_WRITES_MSR;
+	return behind;
 }
 
 /* With BTF, the trap would wait for a branch. The guest's RDMSR and WRMSR know nothing of its absence. */
@@ -94,8 +94,9 @@ static bool is_branch(const struct vcpu *vcpu)
 
 /*
  * INT n and its like behind MOV SS cannot be delivered before it is executed. Without an IDT it is #GP, which exits
- * with nothing pushed, and with the interrupt as what was being delivered. SDM vol. 2, "INT n/INTO/INT3/INT1"; for real
- * mode, SDM vol. 3, "Interrupt and Exception Handling" (20.1.4)
+ * with nothing pushed, and with the interrupt as what was being delivered. Redirection in virtual-8086 mode would look
+ * into no IDT. SDM vol. 2, "INT n/INTO/INT3/INT1"; for real mode, SDM vol. 3, "Interrupt and Exception Handling"
+ * (20.1.4)
  */
 static void idt_hide(struct vcpu *vcpu)
 {
@@ -103,7 +104,22 @@ static void idt_hide(struct vcpu *vcpu)
 
 	single->idt_hidden = true;
 	single->saved = vcpu->backend->reg_get(vcpu, REG_IDTR_LIMIT);
+	single->saved_cr4 = vcpu->backend->reg_get(vcpu, REG_CR4);
 	vcpu->backend->reg_set(vcpu, REG_IDTR_LIMIT, 0);
+	if (vcpu->rflags & X86_FLAGS_VM)
+		vcpu->backend->reg_set(vcpu, REG_CR4, single->saved_cr4 & ~(uint64_t)CR4_VME);
+}
+
+static void idt_show(struct vcpu *vcpu)
+{
+	struct single_state *single = &vcpu->single;
+
+	if (!single->idt_hidden)
+		return;
+	single->idt_hidden = false;
+	vcpu->backend->reg_set(vcpu, REG_IDTR_LIMIT, single->saved);
+	if (vcpu->rflags & X86_FLAGS_VM)
+		vcpu->backend->reg_set(vcpu, REG_CR4, single->saved_cr4);
 }
 
 bool single_idt_missed(const struct vcpu *vcpu)
@@ -111,25 +127,49 @@ bool single_idt_missed(const struct vcpu *vcpu)
 	return vcpu->single.active && vcpu->single.idt_hidden && vcpu->rip != vcpu->single.rip;
 }
 
+/*
+ * MOV DR has to find DR6 as it is. It touches no memory, so nothing is hit by it; what is hit before it can be told by
+ * RIP from the trap behind it. DR4 is DR6 and DR5 is DR7, or they are #UD.
+ */
+static void dr_expect(struct vcpu *vcpu, const struct insn *insn)
+{
+	struct insn_dr move = insn_dr_move(vcpu, insn);
+	struct single_state *single = &vcpu->single;
+	uint64_t value = vcpu->gpr[move.gpr];
+
+	if (!move.to_dr)
+		return;
+	if ((move.number | 2) == 6)
+		single->dr6_next = (value & DR6_WRITABLE) | DR6_ONES;
+	else if ((move.number | 2) == 7)
+		single->detects = value & DR7_GD;
+}
+
 void single_begin(struct vcpu *vcpu, const struct insn *insn)
 {
 	const struct backend_ops *backend = vcpu->backend;
 	struct single_state *single = &vcpu->single;
+	struct insn behind;
 	uint64_t dr6;
 
-	single->flags = insn ? insn->flags : 0;
 	single->rip = vcpu->rip;
 	single->next = insn ? vcpu->rip + insn->length : 0;
-	if (single->flags & INSN_LOADS_SS) {
-		single->flags = flags_behind(vcpu, insn);
-		if (single->flags & INSN_INTERRUPT)
+	if (insn && insn->flags & INSN_LOADS_SS) {
+		insn = insn_behind(vcpu, insn, &behind);
+		if (insn && insn->flags & INSN_INTERRUPT)
 			idt_hide(vcpu);
 	}
+	single->flags = insn ? insn->flags : 0;
 	single->guest_tf = (vcpu->rflags & TF) != 0;
 	dr6 = backend->reg_get(vcpu, REG_DR6);
 	single->dr6 = vcpu->dr.shadowed ? dr_get(vcpu, REG_DR6) : dr6;
-	/* so that what the instruction hits can be told from what was there */
-	if (dr6 & (DR6_BS | DR6_B))
+	single->dr6_next = single->dr6;
+	single->dr6_left = single->flags & INSN_MOVES_DR && !vcpu->dr.shadowed;
+	single->detects = dr_get(vcpu, REG_DR7) & DR7_GD;
+	/* otherwise, what the instruction hits has to be told from what was there */
+	if (single->dr6_left)
+		dr_expect(vcpu, insn);
+	else if (dr6 & (DR6_BS | DR6_B))
 		backend->reg_set(vcpu, REG_DR6, dr6 & ~(uint64_t)(DR6_BS | DR6_B));
 	/* the others that come here interrupt nothing */
 	if (single->flags & INSN_INTERRUPT)
@@ -201,13 +241,29 @@ static bool flags_settle(struct vcpu *vcpu, bool completed)
 
 bool single_is_trap(struct vcpu *vcpu)
 {
+	if (vcpu->single.dr6_left)
+		return vcpu->rip == vcpu->single.next;
 	return vcpu->backend->reg_get(vcpu, REG_DR6) & DR6_BS || !dr_hits(vcpu);
+}
+
+/* As the guest has it, but for the trap that it earns now. */
+static uint64_t dr6_behind(struct vcpu *vcpu, bool completed)
+{
+	const struct single_state *single = &vcpu->single;
+
+	if (vcpu->dr.shadowed)
+		return dr_get(vcpu, REG_DR6);
+	if (completed || !single->dr6_left)
+		return single->dr6_next;
+	/* #DB before MOV DR says why, in other bits than the step's */
+	return (dr_get(vcpu, REG_DR6) & ~(uint64_t)DR6_BS) | (single->dr6 & DR6_BS);
 }
 
 void single_end(struct vcpu *vcpu, bool completed)
 {
 	struct single_state *single = &vcpu->single;
-	uint64_t hit = dr_hits(vcpu) | breakpoint_hits(vcpu);
+	uint64_t hit = breakpoint_hits(vcpu) | (single->dr6_left ? 0 : completed ? dr_traps(vcpu) : dr_hits(vcpu));
+	uint64_t dr6 = dr6_behind(vcpu, completed);
 	bool trap;
 
 	single->active = false;
@@ -216,12 +272,13 @@ void single_end(struct vcpu *vcpu, bool completed)
 	if (single->int3)
 		*single->int3 = OPCODE_INT3;
 	single->int3 = NULL;
-	if (single->idt_hidden)
-		vcpu->backend->reg_set(vcpu, REG_IDTR_LIMIT, single->saved);
-	single->idt_hidden = false;
+	idt_show(vcpu);
 	trap = flags_settle(vcpu, completed) && (!single->branches || is_branch(vcpu));
 	branches_end(vcpu, completed);
-	dr_set(vcpu, REG_DR6, trap || hit ? (single->dr6 & ~(uint64_t)DR6_B) | hit : single->dr6);
+	dr_set(vcpu, REG_DR6, trap || hit ? (dr6 & ~(uint64_t)DR6_B) | hit : dr6);
+	/* our #DB was one for the CPU */
+	if (completed && single->detects)
+		dr_set(vcpu, REG_DR7, dr_get(vcpu, REG_DR7) | DR7_GD);
 	if (completed && (trap || hit))
 		event_queue_debug_trap(vcpu, hit | (trap ? DR6_BS : 0));
 }

@@ -13,6 +13,7 @@
 #include <undercroft/platform.h>
 #include <undercroft/vcpu.h>
 
+#include "core/dr.h"
 #include "core/exit.h"
 #include "core/single.h"
 
@@ -372,7 +373,7 @@ static void debug_exception(struct vcpu *vcpu)
 	instruction_end(vcpu, trap);
 	/* behind a step, single_end() does that */
 	if (!trap && guests)
-		event_queue_exception(vcpu, VECTOR_DB, false, 0, 0);
+		event_queue_debug_trap(vcpu, dr_get(vcpu, REG_DR6) & DR6_B);
 }
 
 enum verdict exit_exception(struct vcpu *vcpu)

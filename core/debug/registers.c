@@ -20,12 +20,6 @@
 
 #define VECTOR_DB 1
 
-/* MOV DRn, r: 0F 23 /r; the other way it is 21 */
-#define OPCODE_TWO_BYTES 0x0f
-#define OPCODE_MOV_TO_DR 0x23
-
-#define REX_B 1u
-
 static struct breakpoint *breaks_end(struct debug *debug)
 {
 	return debug->breaks + debug->breaks_end;
@@ -252,31 +246,18 @@ bool debug_exception_settle(struct vcpu *vcpu)
 	return true;
 }
 
-/* What MOV DR moves. */
-struct dr_move {
-	bool to_dr;
-	unsigned number, gpr;
-};
-
 /* Returns 0, -EFAULT: cannot be read, or has changed; or -EINVAL: none, nor is there a register behind DR7. */
-static int move_decode(struct vcpu *vcpu, struct dr_move *move)
+static int move_decode(struct vcpu *vcpu, struct insn_dr *move)
 {
 	struct insn insn;
-	unsigned rex = 0, modrm;
 	int ret = insn_decode(vcpu, &insn);
 
 	if (ret)
 		return ret;
-	if (insn.length < 3 || insn.bytes[insn.length - 3] != OPCODE_TWO_BYTES ||
-	    (insn.bytes[insn.length - 2] | 2) != OPCODE_MOV_TO_DR)
+	if (!(insn.flags & INSN_MOVES_DR))
 		return -EFAULT;
 	vcpu->exit.length = insn.length;
-	if (code_is_64bit(vcpu) && insn.length > 3 && (insn.bytes[insn.length - 4] & 0xf0) == 0x40)
-		rex = insn.bytes[insn.length - 4];
-	modrm = insn.bytes[insn.length - 1];
-	move->to_dr = insn.bytes[insn.length - 2] == OPCODE_MOV_TO_DR;
-	move->number = modrm >> 3 & 7;
-	move->gpr = (modrm & 7) | (rex & REX_B ? 8 : 0);
+	*move = insn_dr_move(vcpu, &insn);
 	return 0;
 }
 
@@ -300,7 +281,7 @@ static bool dr_write(struct vcpu *vcpu, enum reg reg, uint64_t value)
 enum verdict exit_dr(struct vcpu *vcpu)
 {
 	uint64_t mask = code_is_64bit(vcpu) ? ~0ull : UINT32_MAX;
-	struct dr_move move;
+	struct insn_dr move;
 	enum reg reg;
 	int error = move_decode(vcpu, &move);
 

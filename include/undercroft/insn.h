@@ -22,11 +22,12 @@
 #define INSN_LOADS_SS	   0x010u /* MOV SS, POP SS: blocks interrupts and traps for one instruction */
 #define INSN_READS_MEMORY  0x020u /* the stack counts as memory, and INVLPG, PREFETCH and the like as reads */
 #define INSN_WRITES_MEMORY 0x040u
-#define INSN_SYSTEM_CALL   0x080u /* SYSCALL, SYSRET */
-#define INSN_INTERRUPT	   0x100u /* INT n, INT1, INT3, INTO */
-#define INSN_HALT	   0x200u /* HLT */
-#define INSN_READS_MSR	   0x400u /* RDMSR */
-#define INSN_WRITES_MSR	   0x800u /* WRMSR */
+#define INSN_SYSTEM_CALL   0x080u  /* SYSCALL, SYSRET */
+#define INSN_INTERRUPT	   0x100u  /* INT n, INT1, INT3, INTO */
+#define INSN_HALT	   0x200u  /* HLT */
+#define INSN_READS_MSR	   0x400u  /* RDMSR */
+#define INSN_WRITES_MSR	   0x800u  /* WRMSR */
+#define INSN_MOVES_DR	   0x1000u /* MOV to or from a debug register */
 
 struct insn {
 	uint32_t flags;	      /* INSN_x */
@@ -40,6 +41,15 @@ struct insn {
  * translated pages, at most 15, at least 1. Returns 0 with *length, or -EFAULT with the *fault of the first byte.
  */
 int insn_fetch(struct vcpu *vcpu, uint8_t bytes[INSN_LENGTH_MAX], unsigned *length, struct mem_fault *fault);
+
+/* What MOV DR moves: the debug register as the instruction names it, 0 to 7, and a general register */
+struct insn_dr {
+	bool to_dr;
+	uint8_t number, gpr;
+};
+
+/* Of an instruction with INSN_MOVES_DR. APM vol. 3, "MOV DRn" (4) */
+struct insn_dr insn_dr_move(struct vcpu *vcpu, const struct insn *insn);
 
 /* Is it a legacy prefix other than LOCK, or, in 64-bit code, REX? */
 bool insn_is_prefix(uint8_t byte, bool long64);

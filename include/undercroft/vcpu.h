@@ -68,13 +68,17 @@ struct single_state {
 	bool refetched; /* it exited and could not be read, and the CPU has fetched it anew */
 	bool guest_tf;	/* RFLAGS.TF as the guest had it */
 	bool idt_hidden;
-	bool branches;	/* DEBUGCTL.BTF as the guest had it */
-	uint32_t flags; /* INSN_x of what TF is visible to */
-	uint64_t dr6;	/* as the guest had it */
-	uint64_t saved; /* SYSCALL: FMASK, SYSRET: R11, WRMSR: RAX, idt_hidden: IDTR.limit, as the guest had it */
-	uint64_t rip;	/* of the instruction */
-	uint64_t next;	/* behind it; 0: unknown */
-	uint8_t *int3;	/* run control's, which is taken out for it, or NULL */
+	bool dr6_left;	    /* DR6 is as the guest has it meanwhile */
+	bool detects;	    /* DR7.GD, as the guest has it behind the instruction */
+	bool branches;	    /* DEBUGCTL.BTF as the guest had it */
+	uint32_t flags;	    /* INSN_x of what TF is visible to */
+	uint64_t dr6;	    /* as the guest had it */
+	uint64_t dr6_next;  /* behind the instruction */
+	uint64_t saved;	    /* SYSCALL: FMASK, SYSRET: R11, WRMSR: RAX, idt_hidden: IDTR.limit, as the guest had it */
+	uint64_t saved_cr4; /* idt_hidden: as the guest had it */
+	uint64_t rip;	    /* of the instruction */
+	uint64_t next;	    /* behind it; 0: unknown */
+	uint8_t *int3;	    /* run control's, which is taken out for it, or NULL */
 };
 
 /* The guest's DR0 to DR3, DR6 and DR7 while run control has breakpoints in the CPU's: core/dr.h. */

@@ -428,6 +428,7 @@ static void test_no_register_left(void **state)
 	assert_int_equal(debug.pages_used, 1);
 	assert_true(fake_intercept_on(fake, INTERCEPT_EXCEPTION, 3));
 	vcpu->rip = HERE;
+	spine_code(&spine, "\x90", 1);
 	spine_exit(&spine, EXIT_EXCEPTION, 0, &(struct exit_detail){.exception = {.vector = 3, .length = 1}}, NULL);
 	assert_int_equal(stops, 1);
 	assert_int_equal(last.kind, STOP_BREAK_HARD);
@@ -492,6 +493,35 @@ static void test_stepped(void **state)
 	assert_int_equal(stops, 2);
 	assert_int_equal(last.kind, STOP_STEP);
 	guest_sees_its_own();
+}
+
+/* MOV DR exits, and is part of the step. */
+static void test_mov_dr_while_stepped(void **state)
+{
+	(void)state;
+	add(WATCH_WRITE, DATA, 4);
+	spine_code(&spine, TO_DR6, 3);
+	vcpu->gpr[GPR_RBX] = DR6_BS;
+	stop_and_step(1);
+	assert_true(fake->stepping);
+	spine_exit(&spine, EXIT_DR, 0, NULL, NULL);
+	assert_int_equal(stops, 2);
+	assert_int_equal(last.kind, STOP_STEP);
+	assert_true(dr_get(vcpu, REG_DR6) == (DR6_ONES | DR6_BS));
+	assert_null(spine_injected(&spine));
+}
+
+static void test_general_detection_while_stepped(void **state)
+{
+	(void)state;
+	fake->reg[REG_DR7] |= DR7_GD;
+	add(WATCH_WRITE, DATA, 4);
+	spine_code(&spine, TO_DR6, 3);
+	stop_and_step(1);
+	spine_exit(&spine, EXIT_DR, 0, NULL, NULL);
+	assert_int_equal(spine_injected(&spine)->vector, 1);
+	assert_true(dr_get(vcpu, REG_DR6) == (DR6_ONES | DR6_BD));
+	assert_true(dr_get(vcpu, REG_DR7) == DR7_NONE);
 }
 
 static void test_hit_while_stepped(void **state)
@@ -592,6 +622,8 @@ int main(void)
 		TEST(test_moves_aside),
 		TEST(test_set_by_the_client),
 		TEST(test_stepped),
+		TEST(test_mov_dr_while_stepped),
+		TEST(test_general_detection_while_stepped),
 		TEST(test_hit_while_stepped),
 		TEST(test_guests_while_stepped),
 		TEST(test_in_a_stepped_range),

@@ -205,6 +205,38 @@ static void test_int_n_behind_mov_ss(void **state)
 	arrive(HANDLER);
 }
 
+/* SDM vol. 3, table 20-2: what becomes of INT 15h, by the extensions, IOPL and the bit in the bitmap */
+static void v8086(bool extensions, bool privileged, bool bit)
+{
+	uint8_t *tss = fake_memory_at(&spine.fake.platform, TSS, TSS_LIMIT + 1);
+	const uint16_t io_map = TSS_IO_MAP;
+
+	fake->reg[REG_CR0] = CR0_PE;
+	fake->reg[REG_CR4] = extensions ? CR4_VME : 0;
+	fake->reg[REG_CPL] = 3;
+	fake->seg[SEG_TR] = (struct segment){.base = TSS, .limit = TSS_LIMIT};
+	memset(tss, bit ? 0 : 0xff, TSS_LIMIT + 1);
+	memcpy(tss + 102, &io_map, sizeof(io_map));
+	tss[TSS_IO_MAP - 32 + 0x15 / 8] ^= 1 << 0x15 % 8;
+	vcpu->rflags |= X86_FLAGS_VM | (privileged ? X86_FLAGS_IOPL : 0);
+}
+
+/* Which redirection would lead past the IDT. */
+static void test_int_n_behind_mov_ss_in_v8086(void **state)
+{
+	const struct exit_detail detail = {.exception = {.vector = 13, .has_error = true}};
+
+	(void)state;
+	v8086(true, false, false);
+	STEP("\x8e\xd0\xcd\x15");
+	assert_int_equal(fake->reg[REG_CR4], 0);
+	vcpu->rip += 2;
+	spine_exit(&spine, EXIT_EXCEPTION, 0, &detail, NULL);
+	assert_int_equal(fake->reg[REG_CR4], CR4_VME);
+	assert_int_equal(spine_injected(&spine)->type, EVENT_SOFT_INTR);
+	arrive(HANDLER);
+}
+
 /* The CPU says that INT3 is one before it looks for a handler. */
 static void test_int3_behind_mov_ss(void **state)
 {
@@ -359,6 +391,163 @@ static void test_wrmsr_of_something_else(void **state)
 	vcpu->rip += 2;
 	trap();
 	assert_int_equal(fake->debugctl, DEBUGCTL_BTF);
+}
+
+/* MOV to and from DR6; bits of ours are neither found in it nor left there. */
+static void mov_dr6(const char *bytes, size_t length, uint64_t before, uint64_t after)
+{
+	fake->reg[REG_DR6] = before;
+	step(bytes, length);
+	assert_true(fake->reg[REG_DR6] == before);
+	fake->reg[REG_DR6] = after;
+	vcpu->rip += length;
+	trap();
+}
+
+#define MOV_DR6(bytes, before, after) mov_dr6(bytes, sizeof(bytes) - 1, before, after)
+
+static void test_mov_from_dr6(void **state)
+{
+	(void)state;
+	MOV_DR6("\x0f\x21\xf0", DR6_RESET | DR6_BS, DR6_RESET | DR6_BS);
+	assert_true(fake->reg[REG_DR6] == (DR6_RESET | DR6_BS));
+	assert_null(spine_injected(&spine));
+}
+
+static void test_mov_from_another_dr(void **state)
+{
+	(void)state;
+	MOV_DR6("\x0f\x23\xf8", DR6_RESET, DR6_RESET);
+	assert_true(fake->reg[REG_DR6] == DR6_RESET);
+}
+
+static void test_mov_to_dr6(void **state)
+{
+	(void)state;
+	MOV_DR6("\x0f\x23\xf0", DR6_RESET | DR6_BS, DR6_RESET);
+	assert_true(fake->reg[REG_DR6] == DR6_RESET);
+	assert_null(spine_injected(&spine));
+}
+
+static void test_mov_to_dr4(void **state)
+{
+	(void)state;
+	vcpu->gpr[GPR_RCX] = 0xffffffff & ~(DR6_B | DR6_BD | DR6_BT);
+	MOV_DR6("\x0f\x23\xe1", DR6_RESET, DR6_RESET | DR6_BS);
+	assert_true(fake->reg[REG_DR6] == (DR6_RESET | DR6_BS));
+}
+
+static void test_mov_to_dr6_in_long_mode(void **state)
+{
+	(void)state;
+	spine_long64(&spine);
+	vcpu->gpr[GPR_RAX] = DR6_BS;
+	MOV_DR6("\x41\x0f\x23\xf0", DR6_RESET | DR6_BS, DR6_RESET);
+	assert_true(fake->reg[REG_DR6] == DR6_RESET);
+}
+
+static void test_mov_to_dr6_behind_mov_ss(void **state)
+{
+	(void)state;
+	MOV_DR6("\x8e\xd0\x0f\x23\xf0", DR6_RESET | DR6_BS, DR6_RESET);
+	assert_true(fake->reg[REG_DR6] == DR6_RESET);
+}
+
+static void test_mov_to_dr6_of_a_guest_that_steps_itself(void **state)
+{
+	(void)state;
+	vcpu->rflags |= TF;
+	MOV_DR6("\x0f\x23\xf0", DR6_RESET, DR6_RESET);
+	assert_true(fake->reg[REG_DR6] == (DR6_RESET | DR6_BS));
+	assert_int_equal(spine_injected(&spine)->vector, 1);
+}
+
+static void test_mov_to_dr6_that_faults(void **state)
+{
+	(void)state;
+	fake->reg[REG_DR6] = DR6_RESET | DR6_BS;
+	STEP("\x0f\x23\xf0");
+	exception(13);
+	assert_true(fake->reg[REG_DR6] == (DR6_RESET | DR6_BS));
+	arrive(HANDLER);
+}
+
+/* #DB in front of MOV DR, whatever DR6 says of earlier ones */
+static void mov_dr_is_refused(uint64_t why)
+{
+	fake->reg[REG_DR6] = DR6_RESET | DR6_BS;
+	STEP("\x0f\x21\xf8");
+	fake->reg[REG_DR6] |= why;
+	exception(1);
+	assert_int_equal(stops, 1);
+	assert_true(vcpu->rip == SPINE_CODE);
+	assert_int_equal(spine_injected(&spine)->vector, 1);
+	assert_true(fake->reg[REG_DR6] == (DR6_RESET | DR6_BS | why));
+	arrive(HANDLER);
+	fake->reg[REG_DR6] = DR6_RESET;
+}
+
+static void test_general_detection(void **state)
+{
+	(void)state;
+	fake->reg[REG_DR7] |= DR7_GD;
+	mov_dr_is_refused(DR6_BD);
+	assert_int_equal(fake->reg[REG_DR7] & DR7_GD, 0);
+}
+
+/* What #DB clears stays for the guest: it was ours. */
+static void test_general_detection_behind_a_step(void **state)
+{
+	(void)state;
+	fake->reg[REG_DR7] |= DR7_GD;
+	STEP("\x90");
+	vcpu->rip++;
+	fake->reg[REG_DR7] &= ~(uint64_t)DR7_GD;
+	trap();
+	assert_int_equal(fake->reg[REG_DR7], 0x400 | DR7_GD);
+}
+
+static void test_general_detection_begins(void **state)
+{
+	(void)state;
+	vcpu->gpr[GPR_RAX] = 0x400 | DR7_GD;
+	STEP("\x0f\x23\xf8");
+	vcpu->rip += 3;
+	trap();
+	assert_int_equal(fake->reg[REG_DR7], 0x400 | DR7_GD);
+}
+
+/* The guest's own trap is one for it, too. */
+static void test_general_detection_of_a_guest_that_steps_itself(void **state)
+{
+	(void)state;
+	vcpu->rflags |= TF;
+	fake->reg[REG_DR7] |= DR7_GD;
+	STEP("\x90");
+	vcpu->rip++;
+	trap();
+	assert_int_equal(fake->reg[REG_DR7], 0x400);
+	assert_int_equal(spine_injected(&spine)->vector, 1);
+}
+
+/* DR6 may tell of a breakpoint at the next instruction behind this one. */
+static void test_guest_breakpoint_at_the_next_instruction(void **state)
+{
+	(void)state;
+	fake->reg[REG_DR7] |= 1;
+	STEP("\x90");
+	vcpu->rip++;
+	fake->reg[REG_DR6] |= 1;
+	trap();
+	assert_null(spine_injected(&spine));
+	assert_true(fake->reg[REG_DR6] == DR6_RESET);
+}
+
+static void test_guest_breakpoint_at_mov_dr(void **state)
+{
+	(void)state;
+	fake->reg[REG_DR7] |= 1;
+	mov_dr_is_refused(1);
 }
 
 static void test_pushf_of_the_guests_own(void **state)
@@ -565,22 +754,6 @@ static void test_into_without_overflow(void **state)
 	STEP("\xce");
 	trap();
 	assert_null(spine_injected(&spine));
-}
-
-/* SDM vol. 3, table 20-2: what becomes of INT 15h, by the extensions, IOPL and the bit in the bitmap */
-static void v8086(bool extensions, bool privileged, bool bit)
-{
-	uint8_t *tss = fake_memory_at(&spine.fake.platform, TSS, TSS_LIMIT + 1);
-	const uint16_t io_map = TSS_IO_MAP;
-
-	fake->reg[REG_CR0] = CR0_PE;
-	fake->reg[REG_CR4] = extensions ? CR4_VME : 0;
-	fake->reg[REG_CPL] = 3;
-	fake->seg[SEG_TR] = (struct segment){.base = TSS, .limit = TSS_LIMIT};
-	memset(tss, bit ? 0 : 0xff, TSS_LIMIT + 1);
-	memcpy(tss + 102, &io_map, sizeof(io_map));
-	tss[TSS_IO_MAP - 32 + 0x15 / 8] ^= 1 << 0x15 % 8;
-	vcpu->rflags |= X86_FLAGS_VM | (privileged ? X86_FLAGS_IOPL : 0);
 }
 
 /* The CPU says #GP, before it pushes anything. */
@@ -923,6 +1096,7 @@ int main(void)
 		TEST(test_pushf),
 		TEST(test_pushf_behind_mov_ss),
 		TEST(test_int_n_behind_mov_ss),
+		TEST(test_int_n_behind_mov_ss_in_v8086),
 		TEST(test_int3_behind_mov_ss),
 		TEST(test_into_behind_mov_ss_without_overflow),
 		TEST(test_mov_ss_before_int_n_that_faults),
@@ -935,6 +1109,20 @@ int main(void)
 		TEST(test_wrmsr_of_debugctl),
 		TEST(test_wrmsr_of_debugctl_that_faults),
 		TEST(test_wrmsr_of_something_else),
+		TEST(test_mov_from_dr6),
+		TEST(test_mov_from_another_dr),
+		TEST(test_mov_to_dr6),
+		TEST(test_mov_to_dr4),
+		TEST(test_mov_to_dr6_in_long_mode),
+		TEST(test_mov_to_dr6_behind_mov_ss),
+		TEST(test_mov_to_dr6_of_a_guest_that_steps_itself),
+		TEST(test_mov_to_dr6_that_faults),
+		TEST(test_general_detection),
+		TEST(test_general_detection_behind_a_step),
+		TEST(test_general_detection_begins),
+		TEST(test_general_detection_of_a_guest_that_steps_itself),
+		TEST(test_guest_breakpoint_at_the_next_instruction),
+		TEST(test_guest_breakpoint_at_mov_dr),
 		TEST(test_pushf_of_the_guests_own),
 		TEST(test_pushf_on_a_short_stack),
 		TEST(test_pushf_long64),

@@ -334,6 +334,8 @@ static void test_decode(void **state)
 		{REAL16, "\x66\x9d", 2, 4, INSN_LOADS_FLAGS | reads},
 		{LONG64, "\x9c", 1, 8, INSN_STORES_FLAGS | writes},
 		/* What blocks the next instruction's traps. */
+		{PROT32, "\x0f\x21\xf3", 3, 0, INSN_MOVES_DR},
+		{LONG64, "\x41\x0f\x23\xf8", 4, 0, INSN_MOVES_DR},
 		{PROT32, "\x8e\xd0", 2, 0, INSN_LOADS_SS},
 		{PROT32, "\x8e\x17", 2, 2, INSN_LOADS_SS | reads},
 		{PROT32, "\x8c\xd0", 2, 0, 0},

@@ -883,6 +883,9 @@ static void test_dr6_restored(void **state)
 	assert_int_equal(fake->reg[REG_DR6], 0xffff0ff5 | DR6_BS);
 }
 
+/* DR7.RWn of all four */
+#define WRITES 0x11110000u
+
 static void watch_hit(uint64_t dr6, uint64_t dr7, uint64_t hit)
 {
 	fake->reg[REG_DR6] = dr6;
@@ -895,20 +898,20 @@ static void watch_hit(uint64_t dr6, uint64_t dr7, uint64_t hit)
 static void test_guest_watchpoint(void **state)
 {
 	(void)state;
-	watch_hit(0xffff0ff0, 0x401 | 0x10, 5);
+	watch_hit(0xffff0ff0, 0x401 | 0x10 | WRITES, 5);
 	assert_int_equal(spine_injected(&spine)->vector, VECTOR_DB);
 	assert_int_equal(fake->reg[REG_DR6], 0xffff0ff5);
 	/* a hit that DR6 shows already is one again */
-	watch_hit(0xffff0ff5, 0x401 | 0x10, 1);
+	watch_hit(0xffff0ff5, 0x401 | 0x10 | WRITES, 1);
 	assert_int_equal(spine_injected(&spine)->vector, VECTOR_DB);
 	assert_int_equal(fake->reg[REG_DR6], 0xffff0ff1);
 	/* a match of one that is not enabled is none */
-	watch_hit(0xffff0ff8, 0x401 | 0x20, 2);
+	watch_hit(0xffff0ff8, 0x401 | 0x20 | WRITES, 2);
 	assert_null(spine_injected(&spine));
 	assert_int_equal(fake->reg[REG_DR6], 0xffff0ff8);
 	/* together with TF, it is one #DB with both */
 	vcpu->rflags |= X86_FLAGS_TF;
-	watch_hit(0xffff0ff0, 0x480, 8);
+	watch_hit(0xffff0ff0, 0x480 | WRITES, 8);
 	assert_int_equal(spine_injected(&spine)->vector, VECTOR_DB);
 	assert_int_equal(fake->reg[REG_DR6], 0xffff0ff8 | DR6_BS);
 }
