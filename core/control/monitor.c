@@ -147,6 +147,7 @@ static void command_stats(struct monitor *m)
 	for (unsigned i = 0; i < statistics->count; i++)
 		monitor_say(m, "%-16s %llu\n", statistics->counter[i].name,
 			    (unsigned long long)statistics->counter[i].count);
+	monitor_say(m, "%-16s %u\n", "line_overruns", m->server->rsp.link->frontend->overruns);
 }
 
 static void command_log(struct monitor *m)
@@ -270,7 +271,7 @@ static const struct {
 	{"info tlb", "pages that the page tables map", monitor_tlb},
 	{"info version", "what this is", command_version},
 	{"version", "the same", command_version},
-	{"stats", "exits, by kind", command_stats},
+	{"stats", "exits, by kind, and overruns of the line", command_stats},
 	{"log", "the hypervisor's log", command_log},
 	{"as", "[current|phys|cr3=NUMBER] [mmio]: which addresses are meant; mmio: device memory, too", command_space},
 	{"xlate", "ADDRESS: where it leads", command_translate},

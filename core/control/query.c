@@ -81,7 +81,7 @@ static void object_memory_map(struct server *server, struct window *w)
 	window_printf(w, "</memory-map>\n");
 }
 
-/* Lines of NAME=COUNT. */
+/* Lines of NAME=COUNT: exits, and how often the link's device lost bytes. */
 static void object_stats(struct server *server, struct window *w)
 {
 	const struct exit_statistics *statistics = &server->vcpu->statistics;
@@ -90,6 +90,7 @@ static void object_stats(struct server *server, struct window *w)
 	for (unsigned i = 0; i < statistics->count; i++)
 		window_printf(w, "%.*s=%llu\n", (int)sizeof(statistics->counter[i].name), statistics->counter[i].name,
 			      (unsigned long long)statistics->counter[i].count);
+	window_printf(w, "line_overruns=%u\n", server->rsp.link->frontend->overruns);
 }
 
 static void object_log(struct server *server, struct window *w)

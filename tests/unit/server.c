@@ -612,9 +612,11 @@ static void test_objects(void **state)
 
 	(void)state;
 	vcpu->statistics.counter[EXIT_CPUID].count = 12345;
+	client.wire.frontend.overruns = 3;
 	reply = client_ask(&client, "qXfer:croft.stats:read::0,800");
 	assert_true(has(reply, "lversion=1\n"));
 	assert_true(has(reply, "\ncpuid=12345\n"));
+	assert_true(has(reply, "\nline_overruns=3\n"));
 	reply = client_ask(&client, "qXfer:threads:read::0,800");
 	assert_true(has(reply, "<thread id=\"1\" core=\"0\" name=\"cpu0\">cr3=0 real cpl0</thread>"));
 	reply = client_ask(&client, "qXfer:croft.log:read::0,800");
@@ -670,6 +672,7 @@ static void test_monitor(void **state)
 	assert_true(has(monitor("info version"), "Undercroft "));
 	assert_true(has(monitor("version"), "Undercroft "));
 	assert_true(has(monitor("stats"), "cpuid "));
+	assert_true(has(monitor("stats"), "\nline_overruns    0\n"));
 	assert_true(has(monitor("log"), "a debugger has attached"));
 	assert_string_equal(monitor("msr 10"), "55\n");
 	assert_string_equal(monitor("msr 0x10 77"), "77\n");
