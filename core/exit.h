@@ -44,6 +44,35 @@ enum verdict exit_mwait(struct vcpu *vcpu);
 enum verdict exit_timer(struct vcpu *vcpu);
 enum verdict exit_paging(struct vcpu *vcpu);
 
+/* alarm.c: where the timer is another CPU, whose NMI ends a HLT that the guest's CPU executes itself */
+
+/* Arms what the timer's exits need. Returns 0 or what intercept_arm() does. Once; it stays. */
+int alarm_arm(struct vcpu *vcpu);
+
+/* The other CPU has failed: gives back what alarm_arm() did, and the timer is not there any more. */
+void alarm_lose(struct vcpu *vcpu);
+
+/* EXIT_NMI: was it the timer's? Then it is taken, and the exit is an EXIT_TIMER. */
+bool alarm_take_nmi(struct vcpu *vcpu);
+
+/* EXIT_NMI: the guest takes this one itself, and the next one that it can take exits again. */
+void alarm_pass_nmi(struct vcpu *vcpu);
+
+/* EXIT_INTR: was it the end of what alarm_pass_nmi() let pass? */
+bool alarm_window(struct vcpu *vcpu);
+
+/* EXIT_INTR: was it an interrupt that alarm_halt() waits for? */
+bool alarm_woken(struct vcpu *vcpu);
+
+/* EXIT_HLT and EXIT_MWAIT: the guest executes it itself, and we know the place from then on. */
+void alarm_idle(struct vcpu *vcpu);
+
+/* The next HLT and MWAIT exit. */
+void alarm_idle_watch(struct vcpu *vcpu);
+
+/* EXIT_TIMER: if it ended a HLT of the guest's, that goes on. */
+void alarm_halt(struct vcpu *vcpu);
+
 /* The guest waited at a HLT, which ends now: RIP goes behind it. */
 void idle_wake(struct vcpu *vcpu);
 

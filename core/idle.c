@@ -25,6 +25,8 @@ enum verdict exit_intr(struct vcpu *vcpu)
 {
 	bool armed = intercept_count(vcpu, INTERCEPT_INTR, 0) != 0;
 
+	if (alarm_woken(vcpu) || alarm_window(vcpu))
+		return VERDICT_RESUME;
 	if (!armed && !vcpu->single.active)
 		return exit_unexpected(vcpu);
 	idle_wake(vcpu);
@@ -68,6 +70,10 @@ enum verdict exit_hlt(struct vcpu *vcpu)
 		return exit_unexpected(vcpu);
 	if (vcpu->rflags & X86_FLAGS_TF)
 		return VERDICT_SKIP_INSN;
+	if (vcpu->vm->alarm) {
+		alarm_idle(vcpu);
+		return VERDICT_RESUME;
+	}
 	if (vcpu->idle.sleeps && vcpu->rflags & X86_FLAGS_IF)
 		return idle_stop(vcpu);
 	if (!vcpu->idle.waits)
@@ -97,6 +103,10 @@ enum verdict exit_mwait(struct vcpu *vcpu)
 {
 	if (!intercept_count(vcpu, INTERCEPT_IDLE, 0))
 		return exit_unexpected(vcpu);
+	if (vcpu->vm->alarm && !vcpu->single.active) {
+		alarm_idle(vcpu);
+		return VERDICT_RESUME;
+	}
 	if (vcpu->idle.sleeps)
 		return idle_stop(vcpu);
 	return poll_goes_on(vcpu) ? VERDICT_SKIP_INSN : VERDICT_RESUME;
@@ -115,6 +125,7 @@ enum verdict exit_paging(struct vcpu *vcpu)
 /* One that nobody waits for any more does no harm. */
 enum verdict exit_timer(struct vcpu *vcpu)
 {
+	alarm_halt(vcpu);
 	if (vcpu->vm->control)
 		(void)poll_goes_on(vcpu);
 	return VERDICT_RESUME;

@@ -14,6 +14,7 @@
 
 #include "core/breakpoint.h"
 #include "core/dr.h"
+#include "core/exit.h"
 #include "core/single.h"
 
 #define VECTOR_DB 1
@@ -22,6 +23,7 @@
 
 #define OPCODE_INT  0xcd
 #define OPCODE_INT1 0xf1
+#define OPCODE_HLT  0xf4
 #define OPCODE_INT3 0xcc
 #define OPCODE_INTO 0xce
 
@@ -185,6 +187,9 @@ void single_begin(struct vcpu *vcpu, const struct insn *insn)
 		vcpu->gpr[GPR_R11] |= TF;
 	}
 	branches_begin(vcpu);
+	/* so that a HLT does not wait: exit_hlt() */
+	if (insn && insn->bytes[insn->length - 1] == OPCODE_HLT)
+		alarm_idle_watch(vcpu);
 	single->active = true;
 	single->refetched = false;
 	backend->step(vcpu, true);

@@ -408,7 +408,9 @@ enum verdict exit_nmi(struct vcpu *vcpu)
 {
 	bool is_ours = (vcpu->vm->caps & BACKEND_CAP_NMI_EXITS) != 0;
 
-	if (!vcpu->step.active && !vcpu->single.active && !vcpu->idle.waits && !is_ours)
+	if (alarm_take_nmi(vcpu))
+		return vcpu->slot[EXIT_TIMER](vcpu);
+	if (!vcpu->step.active && !vcpu->single.active && !vcpu->idle.waits && !is_ours && !vcpu->vm->alarm)
 		return VERDICT_FATAL;
 	idle_wake(vcpu);
 	instruction_end(vcpu, false);
@@ -416,5 +418,6 @@ enum verdict exit_nmi(struct vcpu *vcpu)
 		event_queue_nmi(vcpu);
 	else
 		debug_event_pending(vcpu);
+	alarm_pass_nmi(vcpu);
 	return VERDICT_RESUME;
 }

@@ -51,6 +51,7 @@ static int svm_supported(struct platform *platform, const char **why, const char
 
 static const struct backend_probe svm_probe = {
 	.name = "svm",
+	.needs_clock = true,
 	.supported = svm_supported,
 };
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Intercepts and stepping. APM vol. 2, "Intercept Operation" (15.7), "MSR Intercepts" (15.11), "I/O Intercepts"
- * (15.10).
+ * Intercepts, stepping and the timer. APM vol. 2, "Intercept Operation" (15.7), "MSR Intercepts" (15.11), "I/O
+ * Intercepts" (15.10).
  */
+#include <undercroft/alarm.h>
 #include <undercroft/errno.h>
 #include <undercroft/quirk.h>
 #include <x86/flags.h>
@@ -86,6 +87,15 @@ static void paging_update(struct svm_vcpu *svm)
 	vmcb->intercept_cr_write = svm->paging ? VMCB_INTERCEPT_CR_PAGING : svm->cr3 ? VMCB_INTERCEPT_CR3 : 0;
 }
 
+/* SVM has none: another CPU sends an NMI. */
+int svm_timer(struct vcpu *vcpu, uint64_t microseconds)
+{
+	if (!vcpu->vm->alarm || !alarm_runs(vcpu->vm->alarm))
+		return -ENOTSUP;
+	alarm_ask(vcpu->vm->alarm, microseconds);
+	return 0;
+}
+
 int svm_intercept(struct vcpu *vcpu, enum intercept_kind kind, uint32_t argument, bool on)
 {
 	struct svm_vcpu *svm = svm_vcpu(vcpu);
@@ -135,6 +145,9 @@ int svm_intercept(struct vcpu *vcpu, enum intercept_kind kind, uint32_t argument
 		svm->vmcb.intercept_dr_read = svm->vmcb.intercept_dr_write = on ? 0xffff : 0;
 		return 0;
 	case INTERCEPT_NMI_WINDOW:
+		/* the guest's NMI handler ends: before its IRET, with which the CPU lets the next one come */
+		mask_set(&svm->vmcb.intercept_1, VMCB_INTERCEPT1_IRET, on);
+		return 0;
 	default:
 		return -ENOTSUP;
 	}

@@ -46,6 +46,7 @@ static const struct backend_ops svm_ops = {
 	.nested_activate = svm_nested_activate,
 	.tlb_flush = svm_tlb_flush,
 	.step = svm_step,
+	.timer = svm_timer,
 	.interrupt_pass = svm_interrupt_pass,
 	.admit = svm_admit,
 	.dump = svm_dump,

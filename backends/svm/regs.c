@@ -141,6 +141,8 @@ static __attribute__((noinline)) void reg_place(struct svm_vcpu *svm, enum reg r
 		return;
 	case REG_INTERRUPT_SHADOW:
 		svm->vmcb.interrupt_shadow = value & 1;
+		/* it is that of the instruction there, which has not been completed: svm_exit() */
+		svm->vmcb.rip = svm->vcpu.rip;
 		return;
 	case REG_NMI_BLOCKED:
 		return;

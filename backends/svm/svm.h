@@ -71,6 +71,7 @@ void svm_debugctl_set(struct vcpu *vcpu, uint64_t value);
 int svm_intercept(struct vcpu *vcpu, enum intercept_kind kind, uint32_t argument, bool on);
 void svm_step(struct vcpu *vcpu, bool on);
 void svm_interrupt_pass(struct vcpu *vcpu);
+int svm_timer(struct vcpu *vcpu, uint64_t microseconds);
 
 /* event.c */
 void svm_inject(struct vcpu *vcpu, const struct event *event);

@@ -7,9 +7,6 @@
 
 #define VECTOR_GP 13
 
-/* present, DPL 0, 64-bit interrupt gate, no stack switch: the guest's TR is loaded while the vmm runs */
-#define GATE_INTERRUPT 0x8e00u
-
 /* traps_entry.S: one stub per vector, of equal size */
 extern const uint8_t trap_stubs[];
 #define TRAP_STUB_SIZE 16
@@ -34,7 +31,7 @@ void traps_init(struct trap_gate idt[TRAP_COUNT])
 		idt[i] = (struct trap_gate){
 			.offset_low = (uint16_t)stub,
 			.selector = SELECTOR_CODE64,
-			.flags = GATE_INTERRUPT,
+			.flags = TRAP_GATE_INTERRUPT,
 			.offset_middle = (uint16_t)(stub >> 16),
 			.offset_high = (uint32_t)(stub >> 32),
 		};

@@ -26,6 +26,9 @@ struct trap_gate {
 
 _Static_assert(sizeof(struct trap_gate) == 16, "gate layout");
 
+/* present, DPL 0, 64-bit interrupt gate, no stack switch: the guest's TR is loaded while the vmm runs */
+#define TRAP_GATE_INTERRUPT 0x8e00u
+
 /* Fills an IDT for the exceptions and loads it. It must stay where it is. */
 void traps_init(struct trap_gate idt[TRAP_COUNT]);
 

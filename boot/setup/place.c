@@ -221,8 +221,15 @@ int place_and_enter(struct setup *setup, const char **why)
 		if (error)
 			return error;
 		placement.hide_cpus = 1;
-		log_printf(&setup->log, "setup: %u CPUs; the guest gets one, the others stay parked\n",
-			   setup->machine.cpu_count);
+		log_printf(&setup->log, "setup: %u CPUs; the guest gets one\n", setup->machine.cpu_count);
+	}
+
+	if (clock_wanted(setup)) {
+		*why = "The reserved memory is too small. Raise reserved-size in the configuration.";
+		if (setup->window_end - setup->next < PAGE_SIZE)
+			return -ENOMEM;
+		placement.clock = setup->next;
+		setup->next += PAGE_SIZE;
 	}
 
 	placement.window = plan->window;
@@ -237,6 +244,8 @@ int place_and_enter(struct setup *setup, const char **why)
 
 	low_memory_plant(plan);
 	com_port_hide(setup);
+	if (placement.clock)
+		clock_start(setup, placement.clock, root, placement.image);
 	log_printf(&setup->log, "setup: vmm at %llx, %llu KiB; hidden memory %llx..%llx\n",
 		   (unsigned long long)placement.image, (unsigned long long)placement.image_size / 1024,
 		   (unsigned long long)plan->window, (unsigned long long)(plan->window + plan->window_size - 1));

@@ -22,6 +22,7 @@
 #define SETUP_REMAP_MAX	   16
 #define SETUP_FRONTEND_MAX 256 /* bytes of a frontend's structure */
 
+struct clock;
 struct multiboot_info;
 
 /* An open frontend and what it is for. */
@@ -53,7 +54,8 @@ struct setup {
 	/* firmware tables in ROM that are shown to the guest edited */
 	unsigned remap_count;
 	struct handoff_remap remap[SETUP_REMAP_MAX];
-	paddr_t next, window_end; /* free part of the window while it is being filled */
+	void (*clock_enter)(struct clock *clock); /* where the CPU that is a clock goes on in the vmm */
+	paddr_t next, window_end;		  /* free part of the window while it is being filled */
 };
 
 /* machine.c: how the finders of firmware tables see memory. */
@@ -69,6 +71,15 @@ bool framebuffer_read(const struct multiboot_info *info, struct framebuffer *out
 
 /* cpus.c: hides all CPUs but this one in the firmware's tables. 0, or a negative errno with *why. */
 int cpus_hide(struct setup *setup, const char **why);
+
+/* clock.c: is one of the other CPUs to be the hypervisor's clock? */
+bool clock_wanted(const struct setup *setup);
+
+/*
+ * clock.c: starts it, with the vmm's page tables and code at image, and with a zeroed page of the window. It may not
+ * answer: then that page says so, and the log.
+ */
+void clock_start(struct setup *setup, paddr_t page, paddr_t root, paddr_t image);
 
 /* place.c: puts the vmm and its tables into the window; does not return on success. Negative errno with *why. */
 int place_and_enter(struct setup *setup, const char **why);

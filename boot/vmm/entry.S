@@ -13,6 +13,9 @@ vmm_header:
 	.long vmm_memory_end - vmm_header
 	.long vmm_relocations - vmm_header
 	.long vmm_relocations_end - vmm_header
+	.long clock_enter - vmm_header
+	.long clock_ignore - vmm_header
+	.long clock_fault - vmm_header
 
 	.text
 	/*

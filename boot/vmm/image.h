@@ -14,6 +14,8 @@ struct vmm_header {
 	uint32_t memory_size;	  /* with zeroed memory behind it */
 	uint32_t relocations;	  /* offset of Elf64_Rela records */
 	uint32_t relocations_end; /* offset behind them */
+	/* offsets of boot/metal/clock_entry.S, for the CPU that is a clock */
+	uint32_t clock_enter, clock_ignore, clock_fault;
 };
 
 /* ELF-64 Object File Format, "Relocation" */

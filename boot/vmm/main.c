@@ -5,6 +5,7 @@
  */
 #include <string.h>
 
+#include <undercroft/alarm.h>
 #include <undercroft/errno.h>
 #include <undercroft/frontend.h>
 #include <undercroft/handoff.h>
@@ -118,7 +119,8 @@ bool trap_take(const struct trap_frame *frame)
 	if (quirk_debug_trap_is_stray(vmm.vm.quirks, frame->vector, frame->rflags))
 		return true;
 	if (frame->vector == TRAP_NMI) {
-		event_nmi_arrived(vcpu);
+		if (!alarm_take(vmm.vm.alarm))
+			event_nmi_arrived(vcpu);
 		return true;
 	}
 	return frame->vector == TRAP_MC && event_machine_check_arrived(vcpu);
@@ -253,6 +255,8 @@ static void control_start(struct vcpu *vcpu)
 {
 	if (!vmm.link.frontend)
 		return;
+	if (vmm.vm.alarm && alarm_arm(vcpu))
+		fatal("the clock's NMIs cannot be intercepted");
 	debug_init(vcpu, &vmm.debug);
 	server_init(&vmm.server, vcpu, &vmm.link, vmm.control.attach == ATTACH_ALWAYS);
 	server_silence_limit(&vmm.server, vmm.control.silence_timeout_ms);
@@ -339,6 +343,10 @@ void vmm_main(const void *handoff, uint64_t handoff_size, uint64_t mapped)
 	if (vm->backend->cpuid_hidden)
 		vm->cpuid_hidden_count = vm->backend->cpuid_hidden(vm->platform, vm->cpuid_hidden, VM_CPUID_MAX);
 	vm->hide_cpus = placement->hide_cpus;
+	if (placement->clock && alarm_runs((void *)(uintptr_t)placement->clock)) {
+		vm->alarm = (void *)(uintptr_t)placement->clock;
+		vm->caps |= BACKEND_CAP_TIMER;
+	}
 	vm->vcpu = vcpu;
 	guest_memory_build(vm, handoff, placement);
 	while (vm->guest_call_count < VM_GUEST_CALL_MAX &&

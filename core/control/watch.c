@@ -7,6 +7,8 @@
 #include <undercroft/platform.h>
 #include <undercroft/vcpu.h>
 
+#include "core/exit.h"
+
 static const struct owner watch_owner = {.name = "control"};
 
 /* Of the exits that happen anyway, one in so many looks: a look costs a few port accesses. */
@@ -25,7 +27,8 @@ static bool has_timer(const struct vcpu *vcpu)
 	return (vcpu->vm->caps & BACKEND_CAP_TIMER) != 0;
 }
 
-static void timer_set(struct vcpu *vcpu, enum watch_state state)
+/* False: it is lost. */
+static bool timer_set(struct vcpu *vcpu, enum watch_state state)
 {
 	static const uint32_t period_us[] = {
 		[WATCH_OFF] = 0,
@@ -34,7 +37,7 @@ static void timer_set(struct vcpu *vcpu, enum watch_state state)
 		[WATCH_BUSY] = WATCH_BUSY_US,
 	};
 
-	(void)vcpu->backend->timer(vcpu, period_us[state]);
+	return vcpu->backend->timer(vcpu, period_us[state]) == 0;
 }
 
 static void interrupts_arm(struct vcpu *vcpu, bool sleeps)
@@ -69,8 +72,9 @@ void watch_set(struct vcpu *vcpu, struct watch *watch, enum watch_state state)
 	watch->state = state;
 	watch->exits = 0;
 	if (has_timer(vcpu)) {
-		timer_set(vcpu, state);
-		return;
+		if (timer_set(vcpu, state))
+			return;
+		alarm_lose(vcpu);
 	}
 	owner_release(vcpu, &watch_owner);
 	vcpu->work &= ~WORK_POLL;
@@ -86,7 +90,7 @@ bool watch_is_due(struct vcpu *vcpu, struct watch *watch)
 	uint64_t now_us;
 
 	if (has_timer(vcpu)) {
-		timer_set(vcpu, watch->state);
+		watch_set(vcpu, watch, watch->state);
 		return watch->state != WATCH_OFF;
 	}
 	if (watch->state != WATCH_LISTENING)

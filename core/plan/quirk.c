@@ -48,7 +48,7 @@ uint32_t quirks_find(struct platform *platform, struct firmware_memory *memory, 
 	if (hypervisor_name(platform, hypervisor)) {
 		if (memcmp(hypervisor, HYPERVISOR_QEMU_TCG, sizeof(hypervisor)) == 0)
 			quirks |= QUIRK_ALL_ARE_EXCEPTIONS | QUIRK_SMM_EXITS | QUIRK_INT3_IS_INT_N |
-				  QUIRK_DR7_NOT_LOADED | QUIRK_FORGETS_V_IRQ;
+				  QUIRK_DR7_NOT_LOADED | QUIRK_FORGETS_V_IRQ | QUIRK_SHADOW_NOT_LOADED;
 	} else if (oem_is(oem, "BOCHS ")) {
 		quirks |= vendor == CPU_VENDOR_INTEL
 				  ? QUIRK_RSM_SETS_PE
@@ -61,9 +61,9 @@ uint32_t quirks_find(struct platform *platform, struct firmware_memory *memory, 
 const char *quirk_name(unsigned bit)
 {
 	static const char *const names[QUIRK_COUNT] = {
-		"dispi",	  "rsm-sets-pe",    "stray-debug-trap", "all-are-exceptions",
-		"smm-exits",	  "int3-is-int-n",  "vmrun-keeps-cr2",	"v-intr-masking",
-		"dr7-not-loaded", "db-without-dr6", "forgets-v-irq",	"nrip-not-pushed"};
+		"dispi",	 "rsm-sets-pe",	    "stray-debug-trap", "all-are-exceptions", "smm-exits",
+		"int3-is-int-n", "vmrun-keeps-cr2", "v-intr-masking",	"dr7-not-loaded",     "db-without-dr6",
+		"forgets-v-irq", "nrip-not-pushed", "shadow-not-loaded"};
 
 	return names[bit];
 }

@@ -53,6 +53,7 @@ struct cpuid_hidden {
 /* The setup tier's half: which backend can this machine run? */
 struct backend_probe {
 	const char *name; /* the backend_ops' */
+	bool needs_clock; /* its timer is another CPU: struct alarm */
 
 	/*
 	 * Can this CPU do it? 0, or -ENODEV with *why and *cure set to sentences for the user; -ENOTSUP when it is
@@ -131,7 +132,8 @@ struct backend_ops {
 	/*
 	 * Asks for one EXIT_TIMER after the guest has run for that long from now; our own time does not count. Replaces
 	 * what was asked for before; 0: no more. What is more than the CPU can count ends early. Returns 0, or -ENOTSUP
-	 * without BACKEND_CAP_TIMER. May be NULL then.
+	 * without BACKEND_CAP_TIMER, or if it was lost. May be NULL then. Where the VM has an alarm, that is the timer:
+	 * our own time counts, and the exit is an EXIT_NMI.
 	 */
 	int (*timer)(struct vcpu *vcpu, uint64_t microseconds);
 
@@ -142,7 +144,7 @@ struct backend_ops {
 	 */
 	void (*interrupt_pass)(struct vcpu *vcpu);
 
-	/* Lets SMIs and NMIs in that wait while our code runs. May be NULL: none do. */
+	/* Lets SMIs and NMIs in that wait while our code runs. May be NULL: none do, and the VM has no alarm. */
 	void (*admit)(struct vcpu *vcpu);
 
 	/* Logs what only the vendor knows about a vCPU. */

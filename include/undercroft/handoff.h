@@ -49,6 +49,7 @@ struct handoff_placement {
 	uint64_t low_size;
 	char backend[16]; /* name of its backend_ops */
 	uint32_t hide_cpus;
+	paddr_t clock; /* the page of the CPU that is a clock, which begins with struct alarm; 0: none */
 };
 
 #define FRONTEND_ROLE_LOG     0x1u

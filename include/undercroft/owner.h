@@ -27,7 +27,8 @@ enum intercept_kind {
 	INTERCEPT_PAGING,     /* argument: 0; MOV to CR0, CR3, CR4, INVLPG, INVPCID: EXIT_PAGING or EXIT_CR before it */
 	INTERCEPT_CR3,	      /* argument: 0; MOV to CR3: EXIT_PAGING before it; where there is no timer */
 	INTERCEPT_DR,	      /* argument: 0; MOV to and from debug registers: EXIT_DR before it */
-	INTERCEPT_NMI_WINDOW, /* argument: 0; EXIT_WINDOW as soon as the guest can take an NMI */
+	INTERCEPT_NMI_WINDOW, /* argument: 0; EXIT_WINDOW as soon as the guest can take an NMI; without
+				 BACKEND_CAP_NMI_EXITS: EXIT_INTR before the IRET of its NMI handler */
 };
 
 #define INTERCEPT_SIMPLE INTERCEPT_NMI /* from here on without an argument; exits ask for them */

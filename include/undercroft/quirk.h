@@ -97,7 +97,13 @@ struct vcpu;
  */
 #define QUIRK_NRIP_NOT_PUSHED (1u << 11)
 
-#define QUIRK_COUNT 12
+/*
+ * QEMU's TCG stores the interrupt shadow at exits, and VMRUN does not load it (helper_vmrun() in
+ * target/i386/tcg/sysemu/svm_helper.c of 7.2): an interrupt that waits comes before the instruction that STI protected.
+ */
+#define QUIRK_SHADOW_NOT_LOADED (1u << 12)
+
+#define QUIRK_COUNT 13
 
 /*
  * The quirks of what setup runs on. vendor: enum cpu_vendor. rsdp: 0 if there is none. In setup only.

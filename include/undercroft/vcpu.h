@@ -91,11 +91,13 @@ struct dr_state {
 
 /* A guest whose HLT exits: idle.c. */
 struct idle_state {
-	bool sleeps;	/* whoever armed it wants the CPU to halt itself, if interrupts can end that */
-	bool stopped;	/* it does: HLT and MWAIT do not exit until one came */
-	bool waits;	/* the guest waits at its HLT, which exits again and again */
-	uint8_t length; /* of its HLT */
-	uint64_t rip;	/* there */
+	bool sleeps;	 /* whoever armed it wants the CPU to halt itself, if interrupts can end that */
+	bool stopped;	 /* it does: HLT and MWAIT do not exit until one came */
+	bool waits;	 /* the guest waits at its HLT, which exits again and again */
+	uint8_t length;	 /* of its HLT */
+	uint64_t rip;	 /* there */
+	bool site_known; /* alarm.c: the HLT at this linear address is one: it has exited */
+	gva_t site;
 };
 
 /*

@@ -14,6 +14,7 @@
 #include <undercroft/region.h>
 #include <undercroft/sleep.h>
 
+struct alarm;
 struct backend_ops;
 struct control;
 struct log;
@@ -50,6 +51,7 @@ struct vm {
 	struct platform *platform;
 	struct log *log;
 	const struct machine *machine;
+	struct alarm *alarm;  /* the backend's timer is another CPU; NULL: it is not */
 	uint32_t caps;	      /* BACKEND_CAP_x of this machine */
 	uint32_t quirks;      /* QUIRK_x of this machine */
 	gpa_t physical_limit; /* 1 << MAXPHYADDR */

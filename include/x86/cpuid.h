@@ -8,6 +8,7 @@
 #define CPUID_VENDOR	   0x00000000u
 #define CPUID_FEATURES	   0x00000001u
 #define CPUID_CACHE	   0x00000004u
+#define CPUID_POWER	   0x00000006u
 #define CPUID_STRUCTURED   0x00000007u
 #define CPUID_TOPOLOGY	   0x0000000bu
 #define CPUID_XSAVE	   0x0000000du
@@ -37,6 +38,7 @@
 #define CPUID_1_EDX_PAT	       (1u << 16)
 #define CPUID_1_EDX_DS	       (1u << 21)
 #define CPUID_1_EDX_HTT	       (1u << 28)
+#define CPUID_6_EAX_ARAT       (1u << 2)
 #define CPUID_7_EBX_INVPCID    (1u << 10)
 #define CPUID_7_EBX_TRACE      (1u << 25)
 #define CPUID_7_ECX_OSPKE      (1u << 4)

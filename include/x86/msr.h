@@ -37,6 +37,7 @@
 #define MSR_DEBUGCTL	     0x000001d9u
 #define MSR_RTIT_CTL	     0x00000570u
 #define MSR_DS_AREA	     0x00000600u
+#define MSR_X2APIC	     0x00000800u /* its registers, by their offset in memory / 16 */
 #define MSR_X2APIC_ICR	     0x00000830u
 #define MSR_EFER	     0xc0000080u
 #define MSR_STAR	     0xc0000081u
@@ -54,6 +55,7 @@
 #define MSR_TOP_MEM	     0xc001001au
 #define MSR_TOP_MEM2	     0xc001001du
 #define MSR_AMD_PATCH_LOADER 0xc0010020u
+#define MSR_INT_PENDING	     0xc0010055u /* AMD BKDG 10h, "MSRC001_0055 Interrupt Pending and CMP-Halt Register" */
 #define MSR_MMIO_CFG_BASE    0xc0010058u /* AMD BKDG 10h, "MSRC001_0058 MMIO Configuration Base Address Register" */
 #define MSR_SMM_BASE	     0xc0010111u
 #define MSR_SMM_ADDR	     0xc0010112u
@@ -68,6 +70,9 @@
 #define APIC_BASE_BSP	 0x00000100u
 #define APIC_BASE_X2APIC 0x00000400u
 #define APIC_BASE_ENABLE 0x00000800u
+
+/* SmiOnCmpHalt, C1eOnCmpHalt */
+#define INT_PENDING_C1E 0x18000000u
 
 #define MCG_STATUS_RIPV 0x00000001u
 

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <undercroft/alarm.h>
 #include <undercroft/errno.h>
 
 #include "tests/fakes/fake_backend.h"
@@ -234,6 +235,22 @@ static void fake_interrupt_pass(struct vcpu *vcpu)
 	fake_of(vcpu)->interrupt_passes++;
 }
 
+static int fake_timer(struct vcpu *vcpu, uint64_t microseconds)
+{
+	struct fake_vcpu *fake = fake_of(vcpu);
+
+	if (!fake->timer_result)
+		fake->timer_us = microseconds;
+	return fake->timer_result;
+}
+
+/* The NMI that waits is taken by the host's handler, which asks whose it is. */
+static void fake_admit(struct vcpu *vcpu)
+{
+	fake_of(vcpu)->admits++;
+	(void)alarm_take(vcpu->vm->alarm);
+}
+
 static void fake_dump(struct vcpu *vcpu)
 {
 	fake_of(vcpu)->dumps++;
@@ -261,7 +278,9 @@ const struct backend_ops fake_backend = {
 	.nested_activate = fake_nested_activate,
 	.tlb_flush = fake_tlb_flush,
 	.step = fake_step,
+	.timer = fake_timer,
 	.interrupt_pass = fake_interrupt_pass,
+	.admit = fake_admit,
 	.dump = fake_dump,
 };
 

@@ -63,7 +63,9 @@ struct fake_vcpu {
 	unsigned activations, flushes;
 	bool stepping;
 	unsigned steps_on, steps_off;
-	unsigned interrupt_passes;
+	unsigned interrupt_passes, admits;
+	uint64_t timer_us; /* what the timer was set to */
+	int timer_result;  /* of that slot; not 0: it does nothing */
 	unsigned dumps;
 	unsigned details_decoded;
 

@@ -70,7 +70,7 @@ static void test_emulators(void **state)
 	(void)state;
 	assert_int_equal(find("BOCHS ", "TCGTCGTCGTCG", CPU_VENDOR_AMD),
 			 QUIRK_DISPI | QUIRK_ALL_ARE_EXCEPTIONS | QUIRK_SMM_EXITS | QUIRK_INT3_IS_INT_N |
-				 QUIRK_DR7_NOT_LOADED | QUIRK_FORGETS_V_IRQ);
+				 QUIRK_DR7_NOT_LOADED | QUIRK_FORGETS_V_IRQ | QUIRK_SHADOW_NOT_LOADED);
 	assert_int_equal(find("BOCHS ", "KVMKVMKVM\0\0", CPU_VENDOR_INTEL), QUIRK_DISPI);
 	assert_int_equal(find("VBOX  ", "VBoxVBoxVBox", CPU_VENDOR_INTEL), QUIRK_DISPI);
 	assert_int_equal(find("BOCHS ", NULL, CPU_VENDOR_INTEL), QUIRK_DISPI | QUIRK_RSM_SETS_PE);

@@ -10,12 +10,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <undercroft/alarm.h>
 #include <undercroft/errno.h>
 #include <x86/cr.h>
 #include <x86/msr.h>
 
 #include "core/control/packets.h"
 #include "core/control/regs.h"
+#include "core/exit.h"
 #include "tests/unit/client.h"
 
 static struct client client;
@@ -1070,6 +1072,36 @@ static void test_boot_only(void **state)
 	}
 }
 
+/* A timer that is lost: what there is without one, and the log says so. */
+static void test_watch_loses_its_timer(void **state)
+{
+	static struct alarm alarm;
+	struct watch *watch = &client.server.watch;
+
+	(void)state;
+	watch_set(vcpu, watch, WATCH_OFF);
+	client.spine.fake.vm.caps |= BACKEND_CAP_TIMER;
+	client.spine.fake.vm.alarm = &alarm;
+	assert_int_equal(alarm_arm(vcpu), 0);
+	watch_set(vcpu, watch, WATCH_LISTENING);
+	assert_int_equal(fake->timer_us, WATCH_LISTENING_US);
+	watch_set(vcpu, watch, WATCH_ATTACHED);
+	assert_int_equal(fake->timer_us, WATCH_ATTACHED_US);
+	watch_set(vcpu, watch, WATCH_OFF);
+	assert_int_equal(fake->timer_us, 0);
+	assert_false(watch_is_due(vcpu, watch));
+	watch_set(vcpu, watch, WATCH_LISTENING);
+	assert_true(watch_is_due(vcpu, watch));
+	assert_int_equal(fake_intercepts_on(fake), 2);
+
+	fake->timer_result = -ENOTSUP;
+	assert_true(watch_is_due(vcpu, watch));
+	expect_watched_by(true, false, false);
+	assert_true(spine_logged(&client.spine, "the clock has failed"));
+	client_ask(&client, "?");
+	expect_watched_by(true, false, false);
+}
+
 /* While nobody is there the link is looked at ten times a second at most. */
 static void test_watch_is_seldom_due(void **state)
 {
@@ -1549,6 +1581,7 @@ int main(void)
 		T(test_noise_is_listened_to_for_a_moment),
 		T(test_watch_without_a_timer),
 		T(test_boot_only),
+		T(test_watch_loses_its_timer),
 		T(test_watch_is_seldom_due),
 		T(test_watch_at_exits),
 		T(test_examples_are_complete),

@@ -12,6 +12,7 @@
 #include <sys/mman.h>
 
 #include <platform/registers.h>
+#include <undercroft/alarm.h>
 #include <undercroft/machine.h>
 #include <undercroft/quirk.h>
 #include <x86/cpuid.h>
@@ -1004,6 +1005,38 @@ static void test_idle(void **state)
 	assert_int_equal(vmcb->v_intr, 0);
 }
 
+/* The timer is another CPU's; the guest's NMI handler ends with IRET, before which it exits. */
+static void test_timer(void **state)
+{
+	static struct alarm alarm = {.state = ALARM_RUNS};
+	uint32_t one = vmcb->intercept_1;
+
+	(void)state;
+	assert_int_equal(ops->timer(vcpu, 1000), -ENOTSUP);
+	fake.vm.alarm = &alarm;
+	assert_int_equal(ops->timer(vcpu, 1000), 0);
+	assert_int_equal(alarm.request >> 32, 1000);
+	assert_int_equal(ops->timer(vcpu, UINT64_MAX), 0);
+	assert_int_equal(alarm.request, (uint64_t)UINT32_MAX << 32 | 2);
+	alarm.state = ALARM_FAILED;
+	assert_int_equal(ops->timer(vcpu, 1000), -ENOTSUP);
+	assert_int_equal(ops->intercept(vcpu, INTERCEPT_NMI_WINDOW, 0, true), 0);
+	assert_int_equal(vmcb->intercept_1, one | 1u << 20);
+	assert_int_equal(ops->intercept(vcpu, INTERCEPT_NMI_WINDOW, 0, false), 0);
+	assert_int_equal(vmcb->intercept_1, one);
+}
+
+/* A shadow that is set stays where RIP has been moved to. */
+static void test_shadow_set(void **state)
+{
+	(void)state;
+	vmcb->rip = 0x1001;
+	vcpu->rip = 0x1000;
+	ops->reg_set(vcpu, REG_INTERRUPT_SHADOW, 1);
+	assert_int_equal(vmcb->interrupt_shadow, 1);
+	assert_int_equal(vmcb->rip, 0x1000);
+}
+
 static void test_admit(void **state)
 {
 	(void)state;
@@ -1489,6 +1522,8 @@ int main(void)
 		TEST(test_port_map),
 		TEST(test_exceptions),
 		TEST(test_idle),
+		TEST(test_timer),
+		TEST(test_shadow_set),
 		TEST(test_admit),
 		TEST(test_step),
 		TEST(test_debugctl),
