@@ -339,6 +339,9 @@ static void server_poll(struct vcpu *vcpu)
 	case RSP_PACKET:
 		/* a client that waits for a stop sends none: this is another one */
 		server->resumed = false;
+		/* what it has said again, because nobody listened, gets no answer of its own */
+		if (!link_is_reliable(server->rsp.link))
+			(void)rsp_interrupted(&server->rsp);
 		if (!server->attached)
 			client_begin(server);
 		server->pending = true;
