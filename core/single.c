@@ -178,7 +178,7 @@ void single_begin(struct vcpu *vcpu, const struct insn *insn)
 		single->flags = 0;
 	/* outside of long mode, these two leave TF alone and store it nowhere */
 	if (single->flags & INSN_SYSTEM_CALL && !(backend->reg_get(vcpu, REG_EFER) & EFER_LMA))
-		single->flags &= ~INSN_SYSTEM_CALL;
+		single->flags &= ~(INSN_SYSTEM_CALL | INSN_LOADS_FLAGS | INSN_STORES_FLAGS);
 	if (IS(single->flags, INSN_SYSTEM_CALL | INSN_STORES_FLAGS)) {
 		single->saved = backend->reg_get(vcpu, REG_FMASK);
 		backend->reg_set(vcpu, REG_FMASK, single->saved & ~TF);

@@ -91,7 +91,7 @@ void svm_inject(struct vcpu *vcpu, const struct event *event)
 		/*
 		 * What the CPU pushes is the address behind the instruction: it takes it from nRIP if it has that, else
 		 * from RIP as it stands, and the instruction was not completed. An exit may come between again: it
-		 * needs RIP as it was. So does a fault, but only what is found here has it then.
+		 * needs RIP as it was. So does a fault: each one exits, until the first that does.
 		 */
 		if (!is_pushed && gate_refuses(vcpu, event)) {
 			svm_inject(vcpu, &(struct event){.type = EVENT_EXCEPTION,
@@ -105,8 +105,10 @@ void svm_inject(struct vcpu *vcpu, const struct event *event)
 		svm->soft_length = event->length;
 		vmcb->nrip = mode_rip_after(vcpu->rip, event->length, vcpu->code_flags & SEG_ATTR_L,
 					    vcpu->code_flags & SEG_ATTR_DB);
-		if (!is_pushed)
+		if (!is_pushed) {
 			vcpu->rip = vmcb->nrip;
+			vmcb->intercept_exceptions = 0xffffffff;
+		}
 		vmcb->interrupt_shadow = 0;
 	}
 	if (event->has_error)

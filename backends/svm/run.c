@@ -260,6 +260,9 @@ void svm_decode_detail(struct vcpu *vcpu)
 			software_interrupt_decode(vcpu);
 			break;
 		}
+		/* svm_inject() may have asked for this one */
+		if (!vcpu->single.active)
+			vmcb->intercept_exceptions = svm_vcpu(vcpu)->saved_exceptions;
 		detail->exception.vector = (uint8_t)(vmcb->exitcode - VMEXIT_EXCEPTION);
 		if (detail->exception.vector == VECTOR_BP || detail->exception.vector == VECTOR_OF)
 			detail->exception.length = software_length(vcpu);

@@ -686,6 +686,36 @@ static void sysret_execute(uint64_t r11)
 	assert_true(vcpu->rflags == r11);
 }
 
+/* Outside of long mode, where AMD's CPUs have both, no flags are kept: not on the stack, either. */
+static void legacy_call(const char *bytes)
+{
+	uint16_t *top = fake_memory_at(&spine.fake.platform, STACK, 2);
+
+	spine_prot32(&spine);
+	vcpu->rflags |= X86_FLAGS_IF;
+	*top = 0xffff;
+	vcpu->gpr[GPR_R11] = 0x1234;
+	step(bytes, 2);
+	vcpu->rip = HANDLER;
+	vcpu->rflags ^= X86_FLAGS_IF;
+	trap();
+	assert_int_equal(vcpu->rflags, X86_FLAGS_FIXED);
+	assert_int_equal(*top, 0xffff);
+	assert_int_equal(vcpu->gpr[GPR_R11], 0x1234);
+}
+
+static void test_syscall_outside_of_long_mode(void **state)
+{
+	(void)state;
+	legacy_call("\x0f\x05");
+}
+
+static void test_sysret_outside_of_long_mode(void **state)
+{
+	(void)state;
+	legacy_call("\x0f\x07");
+}
+
 static void test_sysret(void **state)
 {
 	(void)state;
@@ -1133,6 +1163,8 @@ int main(void)
 		TEST(test_syscall_masks_the_guests_tf),
 		TEST(test_syscall_keeps_the_guests_tf),
 		TEST(test_syscall_that_is_none),
+		TEST(test_syscall_outside_of_long_mode),
+		TEST(test_sysret_outside_of_long_mode),
 		TEST(test_sysret),
 		TEST(test_sysret_to_a_stepped_program),
 		TEST(test_int_n),

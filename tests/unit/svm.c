@@ -1281,6 +1281,12 @@ static void test_inject_by_gates(void **state)
 		inject_by_gate(&int_n, 0xee, is_long, 0x80000480);
 		assert_int_equal(vcpu->rip, CODE + 2);
 		assert_int_equal(vmcb->interrupt_shadow, 0);
+		/* what else faults exits, the first time */
+		assert_int_equal(vmcb->intercept_exceptions, 0xffffffff);
+		vmcb->exitcode = VMEXIT_EXCEPTION + 10;
+		vcpu->exit.kind = EXIT_EXCEPTION;
+		ops->decode_detail(vcpu);
+		assert_int_equal(vmcb->intercept_exceptions, 0);
 		/* not present, which is another fault */
 		inject_by_gate(&int_n, 0x6f, is_long, 0x80000480);
 		inject_by_gate(&icebp, 0x8e, is_long, 0x80000301);
@@ -1300,9 +1306,11 @@ static void test_inject_by_gates(void **state)
 	}
 	/* the CPU does it */
 	svm->has_nrip = true;
+	vmcb->intercept_exceptions = 0;
 	inject_by_gate(&int_n, 0x8e, true, 0x80000480);
 	assert_int_equal(vcpu->rip, CODE);
 	assert_int_equal(vmcb->nrip, CODE + 2);
+	assert_int_equal(vmcb->intercept_exceptions, 0);
 	assert_int_equal(vmcb->interrupt_shadow, 0);
 	fake.vm.quirks = QUIRK_NRIP_NOT_PUSHED;
 	inject_by_gate(&int_n, 0xee, true, 0x80000480);

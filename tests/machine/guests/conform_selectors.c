@@ -3,6 +3,7 @@
  * Conformance: selectors by every instruction that loads one, IRET to every kind of frame, call gates and the stacks of
  * inner rings, in 32-bit protected, compatibility and 64-bit mode. Task switches are not here.
  */
+#include "conform_calls.h"
 #include "record.h"
 
 #define FLAGS_IF   0x200u
@@ -380,5 +381,6 @@ void guest_main(void)
 	iret();
 	gates();
 	inner_stacks();
+	system_calls();
 	long_gates();
 }
