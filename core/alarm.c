@@ -8,6 +8,7 @@
  * exits until a look finds the guest behind a byte that could be one.
  */
 #include <undercroft/alarm.h>
+#include <undercroft/errno.h>
 #include <undercroft/log.h>
 #include <undercroft/mem.h>
 #include <undercroft/quirk.h>
@@ -19,11 +20,29 @@
 
 static const struct owner alarm_owner = {.name = "alarm"};
 
-int alarm_arm(struct vcpu *vcpu)
+static bool is_armed(struct vcpu *vcpu, enum intercept_kind kind)
 {
-	int error = intercept_arm(vcpu, &alarm_owner, INTERCEPT_NMI, 0);
+	int error = intercept_arm(vcpu, &alarm_owner, kind, 0);
 
-	return error ? error : intercept_arm(vcpu, &alarm_owner, INTERCEPT_IDLE, 0);
+	return !error || error == -EEXIST;
+}
+
+/* While the guest has its NMI to itself, that of the alarm waits behind it. */
+static bool nmi_is_armed(struct vcpu *vcpu)
+{
+	return intercept_count(vcpu, INTERCEPT_NMI_WINDOW, 0) || is_armed(vcpu, INTERCEPT_NMI);
+}
+
+bool alarm_arm(struct vcpu *vcpu, bool on)
+{
+	if (!vcpu->vm->alarm)
+		return true;
+	if (on)
+		return nmi_is_armed(vcpu) && is_armed(vcpu, INTERCEPT_IDLE);
+	(void)intercept_disarm(vcpu, &alarm_owner, INTERCEPT_IDLE, 0);
+	(void)intercept_disarm(vcpu, &alarm_owner, INTERCEPT_INTR, 0);
+	vcpu->idle.site_known = vcpu->idle.waits = false;
+	return true;
 }
 
 void alarm_lose(struct vcpu *vcpu)

@@ -46,10 +46,12 @@ enum verdict exit_paging(struct vcpu *vcpu);
 
 /* alarm.c: where the timer is another CPU, whose NMI ends a HLT that the guest's CPU executes itself */
 
-/* Arms what the timer's exits need. Returns 0 or what intercept_arm() does. Once; it stays. */
-int alarm_arm(struct vcpu *vcpu);
+/*
+ * Arms what the timer's exits need, or gives it back, but for NMIs: one may be on its way. False: it cannot be armed.
+ */
+bool alarm_arm(struct vcpu *vcpu, bool on);
 
-/* The other CPU has failed: gives back what alarm_arm() did, and the timer is not there any more. */
+/* The other CPU has failed: gives back all that alarm_arm() armed, and the timer is not there any more. */
 void alarm_lose(struct vcpu *vcpu);
 
 /* EXIT_NMI: was it the timer's? Then it is taken, and the exit is an EXIT_TIMER. */

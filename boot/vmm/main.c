@@ -255,8 +255,6 @@ static void control_start(struct vcpu *vcpu)
 {
 	if (!vmm.link.frontend)
 		return;
-	if (vmm.vm.alarm && alarm_arm(vcpu))
-		fatal("the clock's NMIs cannot be intercepted");
 	debug_init(vcpu, &vmm.debug);
 	server_init(&vmm.server, vcpu, &vmm.link, vmm.control.attach == ATTACH_ALWAYS);
 	server_silence_limit(&vmm.server, vmm.control.silence_timeout_ms);

@@ -37,7 +37,7 @@ static bool timer_set(struct vcpu *vcpu, enum watch_state state)
 		[WATCH_BUSY] = WATCH_BUSY_US,
 	};
 
-	return vcpu->backend->timer(vcpu, period_us[state]) == 0;
+	return alarm_arm(vcpu, state != WATCH_OFF) && vcpu->backend->timer(vcpu, period_us[state]) == 0;
 }
 
 static void interrupts_arm(struct vcpu *vcpu, bool sleeps)

@@ -49,7 +49,7 @@ static int setup(void **state)
 	alarm = (struct alarm){.state = ALARM_RUNS};
 	polls = 0;
 	vcpu->rflags |= X86_FLAGS_IF;
-	assert_int_equal(alarm_arm(vcpu), 0);
+	assert_true(alarm_arm(vcpu, true));
 	return 0;
 }
 
@@ -106,6 +106,22 @@ static void test_guests_own(void **state)
 	assert_int_equal(polls, 1);
 	/* nothing else makes such an exit */
 	spine_exit(&spine, EXIT_INTR, 0, NULL, NULL);
+	assert_non_null(vcpu->fatal);
+}
+
+/* What is asked for anew meanwhile takes nothing from the guest's NMI; what is off watches no HLT. */
+static void test_armed_again(void **state)
+{
+	(void)state;
+	spine_exit(&spine, EXIT_NMI, 0, NULL, NULL);
+	assert_true(alarm_arm(vcpu, true));
+	assert_false(fake_intercept_on(fake, INTERCEPT_NMI, 0));
+	assert_true(alarm_arm(vcpu, false));
+	assert_false(fake_intercept_on(fake, INTERCEPT_IDLE, 0));
+	assert_true(fake_intercept_on(fake, INTERCEPT_NMI_WINDOW, 0));
+	spine_exit(&spine, EXIT_INTR, 0, NULL, NULL);
+	assert_true(fake_intercept_on(fake, INTERCEPT_NMI, 0));
+	spine_exit(&spine, EXIT_HLT, 1, NULL, NULL);
 	assert_non_null(vcpu->fatal);
 }
 
@@ -257,9 +273,9 @@ static void test_lost(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(test_timer),	     T(test_guests_own), T(test_halt),
-		T(test_other_place), T(test_linear),	 T(test_halt_without_a_shadow),
-		T(test_mwait),	     T(test_step),	 T(test_lost),
+		T(test_timer),	     T(test_guests_own), T(test_armed_again),		T(test_halt),
+		T(test_other_place), T(test_linear),	 T(test_halt_without_a_shadow), T(test_mwait),
+		T(test_step),	     T(test_lost),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1103,7 +1103,8 @@ static void test_watch_loses_its_timer(void **state)
 	watch_set(vcpu, watch, WATCH_OFF);
 	client.spine.fake.vm.caps |= BACKEND_CAP_TIMER;
 	client.spine.fake.vm.alarm = &alarm;
-	assert_int_equal(alarm_arm(vcpu), 0);
+	watch_set(vcpu, watch, WATCH_OFF);
+	assert_int_equal(fake_intercepts_on(fake), 0);
 	watch_set(vcpu, watch, WATCH_LISTENING);
 	assert_int_equal(fake->timer_us, WATCH_LISTENING_US);
 	watch_set(vcpu, watch, WATCH_ATTACHED);
@@ -1111,6 +1112,9 @@ static void test_watch_loses_its_timer(void **state)
 	watch_set(vcpu, watch, WATCH_OFF);
 	assert_int_equal(fake->timer_us, 0);
 	assert_false(watch_is_due(vcpu, watch));
+	/* an NMI may be on its way */
+	assert_int_equal(fake_intercepts_on(fake), 1);
+	assert_true(fake_intercept_on(fake, INTERCEPT_NMI, 0));
 	watch_set(vcpu, watch, WATCH_LISTENING);
 	assert_true(watch_is_due(vcpu, watch));
 	assert_int_equal(fake_intercepts_on(fake), 2);
