@@ -18,6 +18,22 @@ print $rax
 continue
 continue
 print $rax
+# written by code in the same page
+continue
+continue
+print $rax
+# the guest's own INT3 in that place, stepped: into its handler
+break *0x30ffd
+break *0x31002
+continue
+x/1xb 0x30100
+stepi
+print $pc != 0x30100 && $pc != 0x30101
+# in two pages
+continue
+x/6xb 0x30ffd
+continue
+print $rax
 delete
 break *0x30040
 break *0x800100

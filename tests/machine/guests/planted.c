@@ -11,6 +11,9 @@
 #define SYNC	 0x040u /* where the debugger comes in */
 #define FUNCTION 0x100u
 #define READ	 0x200u /* reads the function's first byte */
+#define WRITE	 0x220u /* writes what the function returns */
+#define ACROSS	 0xffdu /* begins in the first frame, ends in the second */
+#define OPCODE	 0xb8u	/* the function's first byte */
 
 /* What is mapped to one frame after the other; while paging is off, the last of them. And that frame's other address.
  */
@@ -24,6 +27,7 @@
 #define ENTRY_LARGE  0x80u
 #define CR4_PSE	     0x10u
 #define CR0_PG	     0x80000000u
+#define VECTOR_BP    3
 #define VECTOR_PF    14
 
 static uint32_t call(uint32_t address)
@@ -36,7 +40,7 @@ static void function_write(uint32_t page, uint32_t value)
 {
 	volatile uint8_t *at = (volatile uint8_t *)(page + FUNCTION);
 
-	at[0] = 0xb8;
+	at[0] = OPCODE;
 	*(volatile uint32_t *)(at + 1) = value;
 	at[5] = 0xc3;
 }
@@ -52,6 +56,11 @@ static void frame_write(uint32_t page, uint32_t value)
 	memcpy((void *)(page + READ), "\x0f\xb6\x05", 3);
 	memcpy((void *)(page + READ + 3), &from, 4);
 	*(uint8_t *)(page + READ + 7) = 0xc3;
+	/* MOV byte [from + 1], 7; RET */
+	from++;
+	memcpy((void *)(page + WRITE), "\xc6\x05", 2);
+	memcpy((void *)(page + WRITE + 2), &from, 4);
+	memcpy((void *)(page + WRITE + 6), "\x07\xc3", 2);
 }
 
 /* Not the same for bytes in another order. */
@@ -115,6 +124,12 @@ static void check_sums(const char *name)
 		check_equal(sum(i == 3 ? ALIAS : FRAME(i)), before[i], name);
 }
 
+static void function(void *argument)
+{
+	(void)argument;
+	(void)call(FRAME(0) + FUNCTION);
+}
+
 static void without_paging(void)
 {
 	uint32_t own = sum(FRAME(0));
@@ -127,6 +142,15 @@ static void without_paging(void)
 	check_equal(call(FRAME(0) + FUNCTION), 5, "what is written over one");
 	*(volatile uint8_t *)(FRAME(0) + FUNCTION + 1) = 1;
 	check_equal(call(FRAME(0) + FUNCTION), 1, "a part of it");
+	/* from where it is executed */
+	(void)call(FRAME(0) + WRITE);
+	check_equal(call(FRAME(0) + FUNCTION), 7, "what its own page has written");
+	/* the guest's own breakpoint in the place of the debugger's */
+	*(volatile uint8_t *)(FRAME(0) + FUNCTION) = 0xcc;
+	check_equal(trap_call(function, NULL), VECTOR_BP, "an INT3 of the guest's");
+	check_equal(trap.ip, FRAME(0) + FUNCTION + 1, "and what it pushes");
+	function_write(FRAME(0), 1);
+	check_equal(call(FRAME(0) + ACROSS), 9, "an instruction in two pages");
 	check_equal(sum(FRAME(0)), own, "breakpoints in what was written");
 }
 
@@ -163,10 +187,12 @@ static void with_paging(void)
 
 void guest_main(void)
 {
-	for (unsigned i = 0; i < FRAMES; i++) {
+	for (unsigned i = 0; i < FRAMES; i++)
 		frame_write(FRAME(i), i + 1);
+	/* MOV EAX, 9; RET */
+	memcpy((void *)(FRAME(0) + ACROSS), "\xb8\x09\0\0\0\xc3", 6);
+	for (unsigned i = 0; i < FRAMES; i++)
 		before[i] = sum(FRAME(i));
-	}
 	without_paging();
 	with_paging();
 }
