@@ -144,9 +144,11 @@ static bool is_behind_hlt(struct vcpu *vcpu, gva_t at)
 static void hlt_again(struct vcpu *vcpu)
 {
 	vcpu->rip -= vcpu->idle.length;
-	/* a breakpoint there has been met */
-	vcpu->rflags |= X86_FLAGS_RF;
-	vcpu->backend->reg_set(vcpu, REG_INTERRUPT_SHADOW, 1);
+	if (!(vcpu->vm->quirks & QUIRK_SHADOW_NOT_LOADED)) {
+		/* a breakpoint there has been met; QEMU, which has none, would keep RF behind the HLT */
+		vcpu->rflags |= X86_FLAGS_RF;
+		vcpu->backend->reg_set(vcpu, REG_INTERRUPT_SHADOW, 1);
+	}
 	hlt_enter(vcpu);
 }
 

@@ -214,6 +214,7 @@ static void test_halt_without_a_shadow(void **state)
 		look();
 		assert_int_equal(vcpu->rip, SPINE_CODE);
 		assert_true(fake_intercept_on(fake, INTERCEPT_INTR, 0));
+		assert_false(vcpu->rflags & X86_FLAGS_RF);
 		/* the CPU has halted, or it has not */
 		vcpu->rip = SPINE_CODE + behind;
 		spine_exit(&spine, EXIT_INTR, 0, NULL, NULL);

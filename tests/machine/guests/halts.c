@@ -14,11 +14,15 @@
 
 #define HALTS 100
 
-volatile uint32_t ticks;
+#define FLAGS_RF 0x10000u
+
+/* How many interrupts there were; the flags that they found, one or'd to the other. */
+volatile uint32_t ticks, flags;
 
 void tick_entry(void);
 __asm__(".globl tick_entry\n"
 	"tick_entry:\n"
+	"pushl %eax\n movl 12(%esp), %eax\n orl %eax, flags\n popl %eax\n"
 	"incl ticks\n iret\n");
 
 /* So many HLTs. Returns how many more of them ended than there were interrupts. */
@@ -44,4 +48,5 @@ void guest_main(void)
 	check(halt(HALTS) <= 1, "halts at a new place");
 	check_equal(halt(HALTS), 0, "halts at a known place");
 	out8(PIC1_DATA, 0xff);
+	check_equal(flags & FLAGS_RF, 0, "the flags behind a HLT");
 }
