@@ -12,6 +12,7 @@
 #include <undercroft/log.h>
 #include <undercroft/platform.h>
 #include <undercroft/vcpu.h>
+#include <x86/flags.h>
 
 #include "core/dr.h"
 #include "core/exit.h"
@@ -76,11 +77,14 @@ static void scratch_fill(struct vcpu *vcpu, const struct insn *insn)
 static void scratch_write_back(struct vcpu *vcpu)
 {
 	struct step_state *step = &vcpu->step;
-	const uint8_t *page = page_at(vcpu, step->scratch);
+	uint8_t *page = page_at(vcpu, step->scratch);
 	unsigned piece;
 
 	if (!step->region->write)
 		return;
+	/* PUSHF: of the flags the guest has its own */
+	if (vcpu->single.flags & INSN_STORES_FLAGS && !vcpu->single.guest_tf && step->size >= 2)
+		page[(step->gpa & ~PAGE_MASK) + 1] &= (uint8_t) ~(X86_FLAGS_TF >> 8);
 	for (unsigned done = 0; done < step->size; done += piece) {
 		gpa_t at = step->gpa + done;
 		uint64_t value = 0;

@@ -967,6 +967,56 @@ static void test_emulated_in_step(void **state)
 	assert_false(vcpu->rflags & X86_FLAGS_TF);
 }
 
+/* PUSHF, its bytes lying beside a device or its stack in one: what is pushed has no TF of ours. */
+static void pushf(uint64_t rip, gpa_t exits_at, uint8_t access)
+{
+	spine_prot32(&spine);
+	vcpu->rip = rip;
+	device_add();
+	CODE("\x9c");
+	vcpu->rflags |= X86_FLAGS_IF;
+	begin(exits_at, access);
+}
+
+static void test_pushf_beside_a_device(void **state)
+{
+	(void)state;
+	pushf(DEVICE + 0x100, DEVICE + 0x100, ACCESS_EXEC);
+	vcpu->gpr[GPR_RSP] = RAM;
+	poke(RAM, vcpu->rflags);
+	fake->reg[REG_DR6] |= DR6_BS;
+	exception_exit(VECTOR_DB, false, 0, 0);
+	assert_int_equal(peek(RAM), X86_FLAGS_IF | X86_FLAGS_FIXED);
+}
+
+static void test_pushf_to_a_device(void **state)
+{
+	(void)state;
+	pushf(RAM, DEVICE + 4, ACCESS_WRITE);
+	vcpu->gpr[GPR_RSP] = DEVICE + 4;
+	memcpy(fake_memory_at(&spine.fake.platform, vcpu->step.scratch, PAGE_SIZE) + 4, &vcpu->rflags, 4);
+	fake->reg[REG_DR6] |= DR6_BS;
+	exception_exit(VECTOR_DB, false, 0, 0);
+	assert_true(device.value >> 32 == (X86_FLAGS_IF | X86_FLAGS_FIXED));
+}
+
+/* Nor does what INT n pushes: it is delivered instead, and nothing is stepped. */
+static void test_int_n_beside_a_device(void **state)
+{
+	const struct exit_detail detail = {.nested = {.gpa = DEVICE + 0x100, .access = ACCESS_EXEC}};
+
+	(void)state;
+	spine_prot32(&spine);
+	vcpu->rip = DEVICE + 0x100;
+	device_add();
+	CODE("\xcd\x30");
+	spine_exit(&spine, EXIT_NESTED, 0, &detail, NULL);
+	assert_int_equal(spine_injected(&spine)->type, EVENT_SOFT_INTR);
+	assert_int_equal(spine_injected(&spine)->vector, 0x30);
+	assert_false(vcpu->step.active);
+	assert_false(vcpu->rflags & X86_FLAGS_TF);
+}
+
 /* --- while an event is being delivered --- */
 
 static const struct event interrupt = {.type = EVENT_INTR, .vector = 0x20};
@@ -1137,6 +1187,9 @@ int main(void)
 		TEST(test_guest_watchpoint),
 		TEST(test_popf_and_iret),
 		TEST(test_emulated_in_step),
+		TEST(test_pushf_beside_a_device),
+		TEST(test_pushf_to_a_device),
+		TEST(test_int_n_beside_a_device),
 		TEST(test_delivery_hidden),
 		TEST(test_delivery_device),
 		TEST(test_delivery_in_step),
