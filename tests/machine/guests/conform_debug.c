@@ -21,7 +21,8 @@
 	S(execute_nop) S(execute_cpuid) S(execute_rdmsr) S(execute_in) S(execute_loop) S(execute_iret_rf) \
 	S(execute_popf_rf)
 #define ACCESSES(S) \
-	S(write_mov) S(access_mov) S(write_rep_stosb) S(write_insb) S(write_rep_insb) S(access_outsb)
+	S(write_mov) S(access_mov) S(write_rep_stosb) S(write_insb) S(write_rep_insb) S(access_outsb) \
+	S(access_mov_ss) S(access_mov_ss_cpuid)
 #define PORTS(S) \
 	S(port_in_own) S(port_out_own) S(port_in) S(port_in_other) S(port_out) S(port_insb) \
 	S(port_rep_insb) S(port_step)

@@ -277,6 +277,21 @@
 	nop
 	stop
 
+	/* it waits for what is behind MOV SS */
+	.macro access_ss name:req, insn:req
+	snippet \name
+	movw %ss, buffer
+	breakpoint $buffer, $0, $DR7_FIXED | DR7_G0 | DR7_ACCESS0
+	xorl %eax, %eax
+	movw buffer, %ss
+	\insn
+	nop
+	stop
+	.endm
+
+	access_ss access_mov_ss, nop
+	access_ss access_mov_ss_cpuid, cpuid
+
 	/* Ports: with CR4.DE */
 	.macro port name:req, port:req, insn:vararg
 	snippet \name
