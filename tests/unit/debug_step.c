@@ -790,6 +790,7 @@ static void test_into_without_overflow(void **state)
 static void int_n_is_refused(void)
 {
 	STEP("\xcd\x15");
+	assert_true(fake->stepping);
 	exception(13);
 	assert_int_equal(spine_injected(&spine)->vector, 13);
 	assert_int_equal(spine_injected(&spine)->type, EVENT_EXCEPTION);
@@ -835,8 +836,13 @@ static void test_int3_in_v8086(void **state)
 
 static void test_int_n_in_v8086_without_a_bitmap(void **state)
 {
+	uint8_t *tss = fake_memory_at(&spine.fake.platform, TSS, TSS_LIMIT + 1);
+
 	(void)state;
 	v8086(true, false, false);
+	/* what would be there lies in front of the limit */
+	tss[102] = 0x50;
+	tss[0x50 - 32 + 0x15 / 8] = 0;
 	fake->seg[SEG_TR].limit = 102;
 	int_n_is_refused();
 }
@@ -871,6 +877,7 @@ static void test_int_n_in_v8086_with_a_bitmap_that_is_not_there(void **state)
 	memcpy(fake_memory_at(&spine.fake.platform, SPINE_TABLES, 4), &(uint32_t){0x87}, 4);
 	fake->seg[SEG_TR].base += MIB(4);
 	STEP("\xcd\x15");
+	assert_true(fake->stepping);
 	exception(14);
 	assert_int_equal(spine_injected(&spine)->vector, 14);
 	arrive(HANDLER);
