@@ -15,6 +15,28 @@
 /* by DR7.LENn */
 static const uint8_t lengths[] = {1, 2, 8, 4};
 
+uint64_t dr_enabled(struct vcpu *vcpu, uint64_t dr6)
+{
+	uint64_t dr7 = vcpu->backend->reg_get(vcpu, REG_DR7);
+
+	for (unsigned i = 0; i < BREAKPOINT_COUNT; i++) {
+		if (!(dr7 & DR7_IS_ENABLED(i)))
+			dr6 &= ~(1ull << i);
+	}
+	return dr6 & DR6_B;
+}
+
+uint64_t dr_traps(struct vcpu *vcpu, uint64_t hits)
+{
+	uint64_t dr7 = vcpu->backend->reg_get(vcpu, REG_DR7);
+
+	for (unsigned i = 0; i < BREAKPOINT_COUNT; i++) {
+		if (DR7_RW(dr7, i) == DR7_RW_EXEC)
+			hits &= ~(1ull << i);
+	}
+	return hits;
+}
+
 static void match(struct vcpu *vcpu, uint64_t dr7, uint64_t at, unsigned size, unsigned types)
 {
 	for (unsigned i = 0; i < BREAKPOINT_COUNT; i++) {

@@ -29,34 +29,18 @@ static inline void dr_set(struct vcpu *vcpu, enum reg reg, uint64_t value)
 	vcpu->backend->reg_set(vcpu, reg, value);
 }
 
-/* DR6.B0 to B3 of the CPU, less the matches that it may report of breakpoints that are not enabled. */
+/* Of DR6.B0 to B3, those of breakpoints that are enabled: the CPU may report other matches as well. */
+uint64_t dr_enabled(struct vcpu *vcpu, uint64_t dr6);
+
 static inline uint64_t dr_hits(struct vcpu *vcpu)
 {
-	uint64_t dr6 = vcpu->backend->reg_get(vcpu, REG_DR6), dr7;
+	uint64_t dr6 = vcpu->backend->reg_get(vcpu, REG_DR6);
 
-	if (!(dr6 & DR6_B))
-		return 0;
-	dr7 = vcpu->backend->reg_get(vcpu, REG_DR7);
-	for (unsigned i = 0; i < 4; i++) {
-		if (!(dr7 & DR7_IS_ENABLED(i)))
-			dr6 &= ~(1ull << i);
-	}
-	return dr6 & DR6_B;
+	return dr6 & DR6_B ? dr_enabled(vcpu, dr6) : 0;
 }
 
-/* Those of them that trap behind an instruction. Breakpoints at instructions come before it, whatever DR6 says. */
-static inline uint64_t dr_traps(struct vcpu *vcpu)
-{
-	uint64_t hits = dr_hits(vcpu), dr7;
-
-	if (!hits)
-		return 0;
-	dr7 = vcpu->backend->reg_get(vcpu, REG_DR7);
-	for (unsigned i = 0; i < 4; i++) {
-		if (DR7_RW(dr7, i) == DR7_RW_EXEC)
-			hits &= ~(1ull << i);
-	}
-	return hits;
-}
+/* Those of these hits that trap behind an instruction. Breakpoints at instructions come before it, whatever DR6 says.
+ */
+uint64_t dr_traps(struct vcpu *vcpu, uint64_t hits);
 
 #endif

@@ -42,26 +42,6 @@ int insn_fetch(struct vcpu *vcpu, uint8_t bytes[INSN_LENGTH_MAX], unsigned *leng
 	return 0;
 }
 
-/* APM vol. 3, "Legacy Prefixes" (1.2.1); LOCK is left to the decoder, which knows what it is good for */
-bool insn_is_prefix(uint8_t byte, bool long64)
-{
-	switch (byte) {
-	case 0x26:
-	case 0x2e:
-	case 0x36:
-	case 0x3e:
-	case 0x64:
-	case 0x65:
-	case 0x66:
-	case 0x67:
-	case 0xf2:
-	case 0xf3:
-		return true;
-	default:
-		return long64 && (byte & 0xf0) == 0x40;
-	}
-}
-
 /* CPUID, RDMSR, WRMSR, VMCALL, VMMCALL, with whatever prefixes they ignore. The length, or 0. */
 static unsigned match_common(const uint8_t *bytes, unsigned count, bool long64)
 {

@@ -23,7 +23,6 @@
 
 #define OPCODE_INT  0xcd
 #define OPCODE_INT1 0xf1
-#define OPCODE_HLT  0xf4
 #define OPCODE_INT3 0xcc
 #define OPCODE_INTO 0xce
 
@@ -35,6 +34,11 @@
 #define BTF ((uint64_t)DEBUGCTL_BTF)
 
 #define IS(insn_flags, bits) (((insn_flags) & (bits)) == (bits))
+
+/* What a step has more to do for than for most. */
+#define INSN_UNUSUAL                                                                                           \
+	(INSN_LOADS_FLAGS | INSN_STORES_FLAGS | INSN_REP | INSN_LOADS_SS | INSN_SYSTEM_CALL | INSN_INTERRUPT | \
+	 INSN_HALT | INSN_READS_MSR | INSN_WRITES_MSR | INSN_MOVES_DR)
 
 /* What MOV SS and POP SS hold off comes with them, so it is the one that stores TF. */
 static const struct insn *insn_behind(struct vcpu *vcpu, const struct insn *insn, struct insn *behind)
@@ -57,17 +61,10 @@ static const struct insn *insn_behind(struct vcpu *vcpu, const struct insn *insn
 static void branches_begin(struct vcpu *vcpu)
 {
 	uint64_t debugctl = vcpu->backend->debugctl_get(vcpu);
-	struct single_state *single = &vcpu->single;
 
-	single->branches = debugctl & DEBUGCTL_BTF;
-	if (single->branches)
+	vcpu->single.branches = debugctl & DEBUGCTL_BTF;
+	if (vcpu->single.branches)
 		vcpu->backend->debugctl_set(vcpu, debugctl & ~BTF);
-	if ((uint32_t)vcpu->gpr[GPR_RCX] != MSR_DEBUGCTL)
-		single->flags &= ~(INSN_READS_MSR | INSN_WRITES_MSR);
-	if (single->flags & INSN_WRITES_MSR) {
-		single->saved = vcpu->gpr[GPR_RAX];
-		vcpu->gpr[GPR_RAX] &= ~BTF;
-	}
 }
 
 static void branches_end(struct vcpu *vcpu, bool completed)
@@ -147,32 +144,22 @@ static void dr_expect(struct vcpu *vcpu, const struct insn *insn)
 		single->detects = value & DR7_GD;
 }
 
-void single_begin(struct vcpu *vcpu, const struct insn *insn)
+/* An instruction that is not like most. */
+static __attribute__((noinline)) void unusual_prepare(struct vcpu *vcpu, const struct insn *insn)
 {
 	const struct backend_ops *backend = vcpu->backend;
 	struct single_state *single = &vcpu->single;
 	struct insn behind;
-	uint64_t dr6;
 
-	single->rip = vcpu->rip;
-	single->next = insn ? vcpu->rip + insn->length : 0;
-	if (insn && insn->flags & INSN_LOADS_SS) {
+	if (single->flags & INSN_LOADS_SS) {
 		insn = insn_behind(vcpu, insn, &behind);
-		if (insn && insn->flags & INSN_INTERRUPT)
+		single->flags = insn ? insn->flags : 0;
+		if (single->flags & INSN_INTERRUPT)
 			idt_hide(vcpu);
 	}
-	single->flags = insn ? insn->flags : 0;
-	single->guest_tf = (vcpu->rflags & TF) != 0;
-	dr6 = backend->reg_get(vcpu, REG_DR6);
-	single->dr6 = vcpu->dr.shadowed ? dr_get(vcpu, REG_DR6) : dr6;
-	single->dr6_next = single->dr6;
 	single->dr6_left = single->flags & INSN_MOVES_DR && !vcpu->dr.shadowed;
-	single->detects = dr_get(vcpu, REG_DR7) & DR7_GD;
-	/* otherwise, what the instruction hits has to be told from what was there */
 	if (single->dr6_left)
 		dr_expect(vcpu, insn);
-	else if (dr6 & (DR6_BS | DR6_B))
-		backend->reg_set(vcpu, REG_DR6, dr6 & ~(uint64_t)(DR6_BS | DR6_B));
 	/* the others that come here interrupt nothing */
 	if (single->flags & INSN_INTERRUPT)
 		single->flags = 0;
@@ -186,18 +173,46 @@ void single_begin(struct vcpu *vcpu, const struct insn *insn)
 		single->saved = vcpu->gpr[GPR_R11];
 		vcpu->gpr[GPR_R11] |= TF;
 	}
-	branches_begin(vcpu);
-	/* so that a HLT does not wait: exit_hlt() */
-	if (insn && insn->bytes[insn->length - 1] == OPCODE_HLT)
+	if ((uint32_t)vcpu->gpr[GPR_RCX] != MSR_DEBUGCTL)
+		single->flags &= ~(INSN_READS_MSR | INSN_WRITES_MSR);
+	if (single->flags & INSN_WRITES_MSR) {
+		single->saved = vcpu->gpr[GPR_RAX];
+		vcpu->gpr[GPR_RAX] &= ~BTF;
+	}
+	/* so that it does not wait: exit_hlt() */
+	if (single->flags & INSN_HALT)
 		alarm_idle_watch(vcpu);
-	single->active = true;
-	single->refetched = false;
-	backend->step(vcpu, true);
 }
 
-static void tf_set(uint64_t *value, bool on)
+void single_begin(struct vcpu *vcpu, const struct insn *insn)
 {
-	*value = (*value & ~TF) | (on ? TF : 0);
+	struct single_state *single = &vcpu->single;
+	uint64_t dr6 = vcpu->backend->reg_get(vcpu, REG_DR6);
+
+	single->rip = vcpu->rip;
+	single->next = insn ? vcpu->rip + insn->length : 0;
+	single->flags = insn ? insn->flags & INSN_UNUSUAL : 0;
+	single->guest_tf = vcpu->rflags & TF;
+	single->dr6 = single->dr6_next = vcpu->dr.shadowed ? dr_get(vcpu, REG_DR6) : dr6;
+	single->dr6_left = false;
+	single->detects = dr_get(vcpu, REG_DR7) & DR7_GD;
+	single->unusual = single->flags || single->detects;
+	if (single->flags)
+		unusual_prepare(vcpu, insn);
+	/* otherwise, what the instruction hits has to be told from what was there */
+	if (dr6 & (DR6_BS | DR6_B) && !single->dr6_left)
+		vcpu->backend->reg_set(vcpu, REG_DR6, dr6 & ~(uint64_t)(DR6_BS | DR6_B));
+	branches_begin(vcpu);
+	single->unusual |= single->branches;
+	single->active = true;
+	single->refetched = false;
+	vcpu->backend->step(vcpu, true);
+}
+
+/* tf: TF or 0 */
+static void tf_set(uint64_t *value, uint64_t tf)
+{
+	*value = (*value & ~TF) | tf;
 }
 
 /* Our TF in what PUSHF pushed. Memory that is not ours to write keeps it: a stack in a device. */
@@ -227,14 +242,14 @@ static bool flags_settle(struct vcpu *vcpu, bool completed)
 
 	if (IS(single->flags, INSN_SYSTEM_CALL | INSN_STORES_FLAGS)) {
 		vcpu->backend->reg_set(vcpu, REG_FMASK, single->saved);
-		tf_set(&vcpu->rflags, single->guest_tf && !(completed && single->saved & TF));
+		tf_set(&vcpu->rflags, single->guest_tf & ~(completed ? single->saved : 0));
 		if (completed)
 			tf_set(&vcpu->gpr[GPR_R11], single->guest_tf);
 		return completed && vcpu->rflags & TF;
 	}
 	if (single->flags & INSN_SYSTEM_CALL) {
 		vcpu->gpr[GPR_R11] = single->saved;
-		tf_set(&vcpu->rflags, completed ? (single->saved & TF) != 0 : single->guest_tf);
+		tf_set(&vcpu->rflags, completed ? single->saved & TF : single->guest_tf);
 		return completed && vcpu->rflags & TF;
 	}
 	if (!completed || !(single->flags & INSN_LOADS_FLAGS))
@@ -244,31 +259,38 @@ static bool flags_settle(struct vcpu *vcpu, bool completed)
 	return trap;
 }
 
-bool single_is_trap(struct vcpu *vcpu)
+/* The end of what is not like most. Returns as flags_settle(). */
+static __attribute__((noinline)) bool unusual_settle(struct vcpu *vcpu, bool completed)
 {
-	if (vcpu->single.dr6_left)
-		return vcpu->rip == vcpu->single.next;
-	return vcpu->backend->reg_get(vcpu, REG_DR6) & DR6_BS || !dr_hits(vcpu);
+	struct single_state *single = &vcpu->single;
+	bool trap;
+
+	idt_show(vcpu);
+	trap = flags_settle(vcpu, completed) && (!single->branches || is_branch(vcpu));
+	branches_end(vcpu, completed);
+	/* #DB before MOV DR says why, in other bits than the step's */
+	if (!completed)
+		single->dr6_next = single->dr6_left
+					   ? (dr_get(vcpu, REG_DR6) & ~(uint64_t)DR6_BS) | (single->dr6 & DR6_BS)
+					   : single->dr6;
+	/* our #DB was one for the CPU */
+	if (completed && single->detects)
+		dr_set(vcpu, REG_DR7, dr_get(vcpu, REG_DR7) | DR7_GD);
+	return trap;
 }
 
-/* As the guest has it, but for the trap that it earns now. */
-static uint64_t dr6_behind(struct vcpu *vcpu, bool completed)
+/* Of what the CPU says was hit, what traps. */
+static __attribute__((noinline)) uint64_t hits_settle(struct vcpu *vcpu, uint64_t hits, bool completed)
 {
-	const struct single_state *single = &vcpu->single;
-
-	if (vcpu->dr.shadowed)
-		return dr_get(vcpu, REG_DR6);
-	if (completed || !single->dr6_left)
-		return single->dr6_next;
-	/* #DB before MOV DR says why, in other bits than the step's */
-	return (dr_get(vcpu, REG_DR6) & ~(uint64_t)DR6_BS) | (single->dr6 & DR6_BS);
+	if (vcpu->single.dr6_left)
+		return 0;
+	return completed ? dr_traps(vcpu, hits) : hits;
 }
 
 void single_end(struct vcpu *vcpu, bool completed)
 {
 	struct single_state *single = &vcpu->single;
-	uint64_t hit = breakpoint_hits(vcpu) | (single->dr6_left ? 0 : completed ? dr_traps(vcpu) : dr_hits(vcpu));
-	uint64_t dr6 = dr6_behind(vcpu, completed);
+	uint64_t hit, dr6;
 	bool trap;
 
 	single->active = false;
@@ -277,14 +299,24 @@ void single_end(struct vcpu *vcpu, bool completed)
 	if (single->int3)
 		*single->int3 = OPCODE_INT3;
 	single->int3 = NULL;
-	idt_show(vcpu);
-	trap = flags_settle(vcpu, completed) && (!single->branches || is_branch(vcpu));
-	branches_end(vcpu, completed);
-	dr_set(vcpu, REG_DR6, trap || hit ? (dr6 & ~(uint64_t)DR6_B) | hit : dr6);
-	/* our #DB was one for the CPU */
-	if (completed && single->detects)
-		dr_set(vcpu, REG_DR7, dr_get(vcpu, REG_DR7) | DR7_GD);
-	if (completed && (trap || hit))
+	hit = dr_hits(vcpu);
+	if (hit)
+		hit = hits_settle(vcpu, hit, completed);
+	hit |= breakpoint_hits(vcpu);
+	if (single->unusual) {
+		trap = unusual_settle(vcpu, completed);
+	} else {
+		tf_set(&vcpu->rflags, single->guest_tf);
+		trap = completed && single->guest_tf;
+	}
+	/* as the guest has it, but for the trap that it earns now */
+	dr6 = vcpu->dr.shadowed ? dr_get(vcpu, REG_DR6) : single->dr6_next;
+	if (!trap && !hit) {
+		dr_set(vcpu, REG_DR6, dr6);
+		return;
+	}
+	dr_set(vcpu, REG_DR6, (dr6 & ~(uint64_t)DR6_B) | hit);
+	if (completed)
 		event_queue_debug_trap(vcpu, hit | (trap ? DR6_BS : 0));
 }
 

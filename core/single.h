@@ -7,6 +7,9 @@
 
 #include <undercroft/insn.h>
 #include <undercroft/vcpu.h>
+#include <x86/dr.h>
+
+#include "core/dr.h"
 
 /*
  * The next entry executes the instruction at RIP alone, exceptions of any vector exit, interrupts and NMIs wait. insn
@@ -22,7 +25,12 @@ void single_begin(struct vcpu *vcpu, const struct insn *insn);
 void single_end(struct vcpu *vcpu, bool completed);
 
 /* Is the #DB that exited the trap behind the instruction, and not a breakpoint before it? */
-bool single_is_trap(struct vcpu *vcpu);
+static inline bool single_is_trap(struct vcpu *vcpu)
+{
+	if (vcpu->single.dr6_left)
+		return vcpu->rip == vcpu->single.next;
+	return vcpu->backend->reg_get(vcpu, REG_DR6) & DR6_BS || !dr_hits(vcpu);
+}
 
 /* Is the #GP that exited that of INT n, INT1, INT3 or INTO behind MOV SS, for which there was no IDT in the step? */
 bool single_idt_missed(const struct vcpu *vcpu);

@@ -369,39 +369,54 @@ static void software_event_queue(struct vcpu *vcpu)
 	vcpu->work |= WORK_EVENT | WORK_DELIVERY;
 }
 
-/* #DB: what is left of it for the guest is queued. */
-static void debug_exception(struct vcpu *vcpu)
+/* #DB: what is left of it for the guest is queued; behind a step, single_end() does that. */
+static enum verdict debug_exception(struct vcpu *vcpu)
 {
-	bool trap = vcpu->single.active && single_is_trap(vcpu), guests = debug_exception_settle(vcpu);
+	bool guests;
 
-	instruction_end(vcpu, trap);
-	/* behind a step, single_end() does that */
-	if (!trap && guests)
-		event_queue_debug_trap(vcpu, dr_get(vcpu, REG_DR6) & DR6_B);
-}
-
-enum verdict exit_exception(struct vcpu *vcpu)
-{
-	const struct exit_detail *detail = &vcpu->detail;
-	bool again;
-
-	vcpu->backend->decode_detail(vcpu);
-	again = detail->exception.vector == VECTOR_GP && single_idt_missed(vcpu);
-	if (detail->exception.vector == VECTOR_DB && !detail->exception.length) {
-		debug_exception(vcpu);
+	if (vcpu->single.active && single_is_trap(vcpu)) {
+		if (vcpu->dr.shadowed)
+			(void)debug_exception_settle(vcpu);
+		instruction_end(vcpu, true);
 		return VERDICT_RESUME;
 	}
+	guests = !vcpu->dr.shadowed || debug_exception_settle(vcpu);
+	instruction_end(vcpu, false);
+	if (guests)
+		event_queue_debug_trap(vcpu, dr_get(vcpu, REG_DR6) & DR6_B);
+	return VERDICT_RESUME;
+}
+
+static enum verdict software_exception(struct vcpu *vcpu)
+{
+	instruction_end(vcpu, false);
+	if (!debug_break_hit(vcpu))
+		software_event_queue(vcpu);
+	return VERDICT_RESUME;
+}
+
+/* Any other that the CPU has raised. */
+static __attribute__((noinline)) enum verdict exception(struct vcpu *vcpu)
+{
+	const struct exit_detail *detail = &vcpu->detail;
+	bool again = detail->exception.vector == VECTOR_GP && single_idt_missed(vcpu);
+
 	instruction_end(vcpu, false);
 	if (again)
 		return VERDICT_RESUME;
 	if (detail->exception.vector == VECTOR_PF)
 		debug_page_fault(vcpu);
-	if (!detail->exception.length)
-		event_queue_exception(vcpu, detail->exception.vector, detail->exception.has_error,
-				      detail->exception.error, detail->exception.address);
-	else if (!debug_break_hit(vcpu))
-		software_event_queue(vcpu);
+	event_queue_exception(vcpu, detail->exception.vector, detail->exception.has_error, detail->exception.error,
+			      detail->exception.address);
 	return VERDICT_RESUME;
+}
+
+enum verdict exit_exception(struct vcpu *vcpu)
+{
+	vcpu->backend->decode_detail(vcpu);
+	if (vcpu->detail.exception.length)
+		return software_exception(vcpu);
+	return vcpu->detail.exception.vector == VECTOR_DB ? debug_exception(vcpu) : exception(vcpu);
 }
 
 /*

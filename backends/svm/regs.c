@@ -113,6 +113,10 @@ uint64_t svm_reg_get(struct vcpu *vcpu, enum reg reg)
 
 	if (reg == REG_EFER) /* the guest never sees SVME set, which the CPU demands of every guest */
 		return svm_vcpu(vcpu)->vmcb.efer & ~(uint64_t)EFER_SVME;
+	if (reg == REG_DR6)
+		return svm_vcpu(vcpu)->vmcb.dr6;
+	if (reg == REG_DR7)
+		return svm_vcpu(vcpu)->vmcb.dr7;
 	if (!field->size || field->hidden)
 		return reg_find(svm_vcpu(vcpu), reg);
 	return field_read(field, svm_vcpu(vcpu));
@@ -158,36 +162,24 @@ void svm_reg_set(struct vcpu *vcpu, enum reg reg, uint64_t value)
 {
 	const struct vmcb_field *field = &fields[reg];
 
-	if (!field->size || field->hidden)
+	if (reg == REG_DR6)
+		svm_vcpu(vcpu)->vmcb.dr6 = value;
+	else if (!field->size || field->hidden)
 		reg_place(svm_vcpu(vcpu), reg, value);
 	else
 		field_write(field, svm_vcpu(vcpu), value);
 }
 
+static const uint16_t segments[SEG_COUNT] = {
+	[SEG_ES] = offsetof(struct vmcb, es),	  [SEG_CS] = offsetof(struct vmcb, cs),
+	[SEG_SS] = offsetof(struct vmcb, ss),	  [SEG_DS] = offsetof(struct vmcb, ds),
+	[SEG_FS] = offsetof(struct vmcb, fs),	  [SEG_GS] = offsetof(struct vmcb, gs),
+	[SEG_LDTR] = offsetof(struct vmcb, ldtr), [SEG_TR] = offsetof(struct vmcb, tr),
+};
+
 static struct vmcb_segment *segment_field(struct svm_vcpu *svm, enum seg seg)
 {
-	struct vmcb *vmcb = &svm->vmcb;
-
-	switch (seg) {
-	case SEG_ES:
-		return &vmcb->es;
-	case SEG_CS:
-		return &vmcb->cs;
-	case SEG_SS:
-		return &vmcb->ss;
-	case SEG_DS:
-		return &vmcb->ds;
-	case SEG_FS:
-		return &vmcb->fs;
-	case SEG_GS:
-		return &vmcb->gs;
-	case SEG_LDTR:
-		return &vmcb->ldtr;
-	case SEG_TR:
-	case SEG_COUNT:
-	default:
-		return &vmcb->tr;
-	}
+	return (struct vmcb_segment *)(void *)((uint8_t *)&svm->vmcb + segments[seg]);
 }
 
 static bool segment_is_hidden(enum seg seg)
@@ -195,19 +187,30 @@ static bool segment_is_hidden(enum seg seg)
 	return seg == SEG_FS || seg == SEG_GS || seg == SEG_LDTR || seg == SEG_TR;
 }
 
-void svm_seg_get(struct vcpu *vcpu, enum seg seg, struct segment *out)
+static void segment_read(struct svm_vcpu *svm, enum seg seg, struct segment *out)
 {
-	struct svm_vcpu *svm = svm_vcpu(vcpu);
 	const struct vmcb_segment *field = segment_field(svm, seg);
 
-	if (segment_is_hidden(seg))
-		hidden_state_save(svm);
 	*out = (struct segment){
 		.base = field->base,
 		.limit = field->limit,
 		.selector = field->selector,
 		.attributes = field->attributes,
 	};
+}
+
+static __attribute__((noinline)) void hidden_segment_read(struct svm_vcpu *svm, enum seg seg, struct segment *out)
+{
+	hidden_state_save(svm);
+	segment_read(svm, seg, out);
+}
+
+void svm_seg_get(struct vcpu *vcpu, enum seg seg, struct segment *out)
+{
+	if (segment_is_hidden(seg))
+		hidden_segment_read(svm_vcpu(vcpu), seg, out);
+	else
+		segment_read(svm_vcpu(vcpu), seg, out);
 }
 
 void svm_seg_set(struct vcpu *vcpu, enum seg seg, const struct segment *value)

@@ -51,32 +51,20 @@ static const uint8_t kinds[VMEXIT_CODE_COUNT] = {
 	[VMEXIT_MWAIT] = EXIT_MWAIT,
 };
 
-/*
- * For CPUs that do not tell where the next instruction is, which those with QUIRK_SMM_EXITS are: out of line, as is
- * everything below that is not for each exit.
- */
-static __attribute__((noinline)) uint8_t length_find(struct svm_vcpu *svm)
+#define QUICK_KINDS  (1u << EXIT_CPUID | 1u << EXIT_MSR | 1u << EXIT_HLT | 1u << EXIT_MWAIT)
+#define LENGTH_KINDS (QUICK_KINDS | 1u << EXIT_HYPERCALL | 1u << EXIT_INVD)
+_Static_assert(EXIT_KIND_COUNT <= 32, "a bit for each kind");
+
+/* Of a kind of LENGTH_KINDS. Out of line, as is everything below that is not for each exit. */
+static __attribute__((noinline)) uint8_t insn_length_find(struct svm_vcpu *svm)
 {
 	const struct vmcb *vmcb = &svm->vmcb;
 	struct vcpu *vcpu = &svm->vcpu;
 	const uint8_t *byte = NULL;
 	unsigned length = 0;
 
-	if (vcpu->vm->quirks & QUIRK_SMM_EXITS)
-		svm->vmcb.efer |= EFER_SVME;
-	switch (vcpu->exit.kind) {
-	case EXIT_CPUID:
-	case EXIT_MSR:
-	case EXIT_HLT:
-	case EXIT_MWAIT:
+	if (QUICK_KINDS >> vcpu->exit.kind & 1)
 		byte = insn_byte_quick(vcpu, vmcb->cs.base, vmcb->cr0, vmcb->cr3, vmcb->cr4, vmcb->efer);
-		break;
-	case EXIT_HYPERCALL:
-	case EXIT_INVD:
-		break;
-	default:
-		return 0; /* not an instruction, or EXITINFO2 tells */
-	}
 	if (byte && *byte == OPCODE_HLT && vcpu->exit.kind == EXIT_HLT)
 		return BARE_HLT_LENGTH;
 	if (byte && *byte == INSN_QUICK_OPCODE) {
@@ -93,6 +81,15 @@ static __attribute__((noinline)) uint8_t length_find(struct svm_vcpu *svm)
 	if (!length)
 		vcpu->exit.kind = EXIT_REFETCH;
 	return (uint8_t)length;
+}
+
+/* For CPUs that do not tell where the next instruction is, which those with QUIRK_SMM_EXITS are. */
+static __attribute__((noinline)) uint8_t length_find(struct svm_vcpu *svm)
+{
+	if (svm->vcpu.vm->quirks & QUIRK_SMM_EXITS)
+		svm->vmcb.efer |= EFER_SVME;
+	/* others are no instruction's, or EXITINFO2 tells */
+	return LENGTH_KINDS >> svm->vcpu.exit.kind & 1 ? insn_length_find(svm) : 0;
 }
 
 /* CPUIDs come in runs. */
@@ -183,21 +180,20 @@ static uint8_t software_length(struct vcpu *vcpu)
 	return (uint8_t)(length ? length : 1);
 }
 
-/* QUIRK_INT3_IS_INT_N: one of INT n, INT3 and INTO. */
-static void software_interrupt_decode(struct vcpu *vcpu)
+/* One of INT n, INT3 and INTO, or a prefix? */
+static bool is_of_interrupt(uint8_t byte)
 {
-	const struct vmcb *vmcb = &svm_vcpu(vcpu)->vmcb;
+	return (byte >= OPCODE_INT3 && byte <= OPCODE_INTO) || insn_is_prefix(byte, true);
+}
+
+static __attribute__((noinline)) void software_interrupt_find(struct vcpu *vcpu, const uint8_t *byte)
+{
 	struct exit_detail *detail = &vcpu->detail;
-	const uint8_t *byte;
 	struct insn insn;
 
-	detail->exception.vector = VECTOR_BP;
-	detail->exception.length = 1;
-	/* what is none of them is what the guest has where a breakpoint is planted */
-	byte = insn_byte_quick(vcpu, vmcb->cs.base, vmcb->cr0, vmcb->cr3, vmcb->cr4, vmcb->efer);
 	while (byte && insn_is_prefix(*byte, vcpu->code_flags & SEG_ATTR_L) && ((uintptr_t)byte + 1) & ~PAGE_MASK)
 		byte++;
-	if (byte && (*byte < OPCODE_INT3 || *byte > OPCODE_INTO) && !insn_is_prefix(*byte, true))
+	if (byte && !is_of_interrupt(*byte))
 		return;
 	if (insn_decode(vcpu, &insn) || !(insn.flags & INSN_INTERRUPT))
 		return;
@@ -208,6 +204,39 @@ static void software_interrupt_decode(struct vcpu *vcpu)
 	} else if (insn.bytes[insn.length - 1] == OPCODE_INTO) {
 		detail->exception.vector = VECTOR_OF;
 	}
+}
+
+/* QUIRK_INT3_IS_INT_N */
+static void software_interrupt_decode(struct vcpu *vcpu, const struct vmcb *vmcb)
+{
+	const uint8_t *byte = insn_byte_quick(vcpu, vmcb->cs.base, vmcb->cr0, vmcb->cr3, vmcb->cr4, vmcb->efer);
+
+	/* what is none of them is what the guest has where a breakpoint is planted */
+	vcpu->detail = (struct exit_detail){.exception = {.vector = VECTOR_BP, .length = 1}};
+	if (!byte || is_of_interrupt(*byte))
+		software_interrupt_find(vcpu, byte);
+}
+
+static void exception_decode(struct vcpu *vcpu, struct vmcb *vmcb)
+{
+	uint8_t vector = (uint8_t)(vmcb->exitcode - VMEXIT_EXCEPTION);
+	struct exit_detail *detail = &vcpu->detail;
+
+	*detail = (struct exit_detail){
+		.exception =
+			{
+				.vector = vector,
+				/* APM vol. 2, "Exception Intercepts" (15.12): the vectors that push an error code */
+				.has_error = 0x60227d00u >> vector & 1,
+				.error = (uint32_t)vmcb->exitinfo1,
+				.address = vmcb->exitinfo2,
+			},
+	};
+	/* svm_inject() may have asked for this one */
+	if (!vcpu->single.active)
+		vmcb->intercept_exceptions = svm_vcpu(vcpu)->saved_exceptions;
+	if (vector == VECTOR_BP || vector == VECTOR_OF)
+		detail->exception.length = software_length(vcpu);
 }
 
 static void task_switch_decode(struct vcpu *vcpu, uint64_t info2)
@@ -229,8 +258,17 @@ void svm_decode_detail(struct vcpu *vcpu)
 {
 	struct vmcb *vmcb = &svm_vcpu(vcpu)->vmcb;
 	struct exit_detail *detail = &vcpu->detail;
-	uint64_t info1 = vmcb->exitinfo1, info2 = vmcb->exitinfo2;
+	uint64_t info1, info2;
 
+	if (vcpu->exit.kind == EXIT_EXCEPTION) {
+		if (vmcb->exitcode == VMEXIT_SWINT)
+			software_interrupt_decode(vcpu, vmcb);
+		else
+			exception_decode(vcpu, vmcb);
+		return;
+	}
+	info1 = vmcb->exitinfo1;
+	info2 = vmcb->exitinfo2;
 	*detail = (struct exit_detail){0};
 	switch (vcpu->exit.kind) {
 	case EXIT_MSR:
@@ -254,22 +292,6 @@ void svm_decode_detail(struct vcpu *vcpu)
 					: info1 & VMCB_NPF_WRITE ? ACCESS_WRITE
 								 : ACCESS_READ;
 		detail->nested.table_walk = info1 & VMCB_NPF_TABLE_WALK;
-		break;
-	case EXIT_EXCEPTION:
-		if (vmcb->exitcode == VMEXIT_SWINT) {
-			software_interrupt_decode(vcpu);
-			break;
-		}
-		/* svm_inject() may have asked for this one */
-		if (!vcpu->single.active)
-			vmcb->intercept_exceptions = svm_vcpu(vcpu)->saved_exceptions;
-		detail->exception.vector = (uint8_t)(vmcb->exitcode - VMEXIT_EXCEPTION);
-		if (detail->exception.vector == VECTOR_BP || detail->exception.vector == VECTOR_OF)
-			detail->exception.length = software_length(vcpu);
-		/* APM vol. 2, "Exception Intercepts" (15.12): the vectors that push an error code */
-		detail->exception.has_error = 0x60227d00u >> detail->exception.vector & 1;
-		detail->exception.error = (uint32_t)info1;
-		detail->exception.address = info2;
 		break;
 	case EXIT_TASK_SWITCH:
 		task_switch_decode(vcpu, info2);

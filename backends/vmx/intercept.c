@@ -199,7 +199,6 @@ static void step_begin(struct vmx_vcpu *vmx)
 		vmcs_write(VMCS_GUEST_INTERRUPTIBILITY, blocking);
 		vmcs_write(VMCS_GUEST_PENDING_DEBUG, vmx->step_pending | VMCS_PENDING_BS);
 	}
-	pin_controls_write(vmx);
 	vmcs_write(VMCS_EXCEPTION_BITMAP, 0xffffffff);
 	vmx->vcpu.rflags |= X86_FLAGS_TF;
 }
@@ -209,7 +208,6 @@ static void step_end(struct vmx_vcpu *vmx)
 	uint64_t blocking;
 
 	vmx->stepping = false;
-	pin_controls_write(vmx);
 	vmcs_write(VMCS_EXCEPTION_BITMAP, vmx->saved_exceptions);
 	if (!vmx->step_held || vmx->vcpu.rip != vmx->step_rip)
 		return;

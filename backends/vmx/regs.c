@@ -154,6 +154,10 @@ void vmx_reg_set(struct vcpu *vcpu, enum reg reg, uint64_t value)
 {
 	struct platform *platform = vcpu->vm->platform;
 
+	if (reg == REG_DR6) {
+		cpu_dr_set(6, value);
+		return;
+	}
 	switch ((unsigned)reg) {
 	case REG_RIP:
 		vcpu->rip = value;
@@ -187,9 +191,6 @@ void vmx_reg_set(struct vcpu *vcpu, enum reg reg, uint64_t value)
 	case REG_DR2:
 	case REG_DR3:
 		cpu_dr_set(reg - REG_DR0, value);
-		return;
-	case REG_DR6:
-		cpu_dr_set(6, value);
 		return;
 	case REG_CPL: /* it is SS' DPL, which comes with the segment */
 		return;

@@ -77,7 +77,7 @@ static void entry_undo(struct vmx_vcpu *vmx)
 	vmx_delivery_interrupted(vmx, info, VMCS_ENTRY_EXCEPTION_ERROR);
 }
 
-static unsigned exception_kind(void)
+static inline unsigned exception_kind(void)
 {
 	uint32_t info = (uint32_t)vmcs_read(VMCS_EXIT_INTR_INFO);
 
@@ -92,11 +92,8 @@ static unsigned exception_kind(void)
 	return EXIT_NMI;
 }
 
-/* The reasons that want more than their kind. */
-static __attribute__((noinline)) unsigned kind_find(struct vmx_vcpu *vmx, uint64_t reason)
+static __attribute__((noinline)) unsigned kind_find_other(struct vmx_vcpu *vmx, uint64_t reason)
 {
-	if (reason == VMX_EXIT_EXCEPTION)
-		return exception_kind();
 	if (!(reason & VMX_EXIT_REASON_FAILED)) {
 		/* bit 27 says that the CPU was in an enclave. SDM vol. 3, "Basic VM-Exit Information" (24.9.1) */
 		reason &= VMX_EXIT_REASON_BASIC;
@@ -134,6 +131,12 @@ static __attribute__((noinline)) unsigned kind_find(struct vmx_vcpu *vmx, uint64
 	vmx_refusal(vmx, reason);
 	entry_undo(vmx);
 	return EXIT_INVALID;
+}
+
+/* The reasons that want more than their kind. */
+static __attribute__((noinline)) unsigned kind_find(struct vmx_vcpu *vmx, uint64_t reason)
+{
+	return reason == VMX_EXIT_EXCEPTION ? exception_kind() : kind_find_other(vmx, reason);
 }
 
 /*
@@ -240,8 +243,11 @@ static void iret_interrupted(void)
  */
 static void debug_exception_complete(uint64_t qualification)
 {
+	uint64_t dr7 = vmcs_read(VMCS_GUEST_DR7);
+
 	cpu_dr_set(6, cpu_dr_get(6) | (qualification & VMX_DEBUG_HITS));
-	vmcs_write(VMCS_GUEST_DR7, vmcs_read(VMCS_GUEST_DR7) & ~(uint64_t)DR7_GD);
+	if (dr7 & DR7_GD)
+		vmcs_write(VMCS_GUEST_DR7, dr7 & ~(uint64_t)DR7_GD);
 }
 
 static void decode_exception(struct vcpu *vcpu, uint64_t qualification)
@@ -272,6 +278,10 @@ void vmx_decode_detail(struct vcpu *vcpu)
 	struct exit_detail *detail = &vcpu->detail;
 
 	*detail = (struct exit_detail){0};
+	if (vcpu->exit.kind == EXIT_EXCEPTION) {
+		decode_exception(vcpu, qualification);
+		return;
+	}
 	switch (vcpu->exit.kind) {
 	case EXIT_MSR:
 		detail->msr.index = (uint32_t)vcpu->gpr[GPR_RCX];
@@ -294,9 +304,6 @@ void vmx_decode_detail(struct vcpu *vcpu)
 			qualification & VMX_EPT_LINEAR_VALID && !(qualification & VMX_EPT_TRANSLATED);
 		if (qualification & VMX_EPT_IRET)
 			iret_interrupted();
-		break;
-	case EXIT_EXCEPTION:
-		decode_exception(vcpu, qualification);
 		break;
 	case EXIT_CR:
 		detail->cr.number = qualification & VMX_CR_NUMBER;

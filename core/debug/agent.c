@@ -19,9 +19,9 @@ static const char *const reasons[REASON_COUNT] = {
 
 struct printer {
 	const struct agent_source *source;
-	void *context;
 	const uint64_t *top; /* the arguments that are left, the first on top */
-	unsigned arguments, left;
+	unsigned arguments;
+	unsigned *left; /* of AGENT_PRINT_MAX */
 };
 
 static uint64_t sign_extend(uint64_t value, unsigned bits)
@@ -68,11 +68,11 @@ static const char *divide(unsigned op, uint64_t a, uint64_t b, uint64_t *out)
 
 static void put(struct printer *p, const char *text, size_t length)
 {
-	if (length > p->left)
-		length = p->left;
-	p->left -= (unsigned)length;
+	if (length > *p->left)
+		length = *p->left;
+	*p->left -= (unsigned)length;
 	if (length)
-		p->source->print(p->context, text, length);
+		p->source->print(p->source->context, text, length);
 }
 
 #define NUMBER_MAX 24
@@ -113,7 +113,7 @@ static void string_print(struct printer *p, uint64_t address)
 	for (unsigned i = 0; i < STRING_MAX; i++) {
 		char byte;
 
-		if (!source->memory(p->context, address + i, 1, &value) || !value)
+		if (!source->memory(source->context, address + i, 1, &value) || !value)
 			return;
 		byte = (char)value;
 		put(p, &byte, 1);
@@ -173,155 +173,153 @@ static const char *format_print(struct printer *p, const char *format, size_t le
 	return NULL;
 }
 
-/* On the stack: the function and the channel, then the arguments. Returns the operation behind. */
-static const struct agent_op *print(struct printer *p, const struct agent_op *op, uint64_t **top, const char **error)
+/* On the stack: the function and the channel, then the arguments. */
+static __attribute__((noinline)) const char *print(const struct agent_source *source, const struct agent_op *op,
+						   const uint64_t *top, unsigned *left)
 {
-	unsigned arguments = op->value & PRINTF_ARGUMENTS, length = op->value >> PRINTF_LENGTH_SHIFT;
+	struct printer printer = {
+		.source = source,
+		.top = top - 2,
+		.arguments = op->value & PRINTF_ARGUMENTS,
+		.left = left,
+	};
 
-	*top -= 2;
-	p->top = *top;
-	p->arguments = arguments;
-	*top -= arguments;
-	*error = format_print(p, (const char *)(op + 1), length);
-	return op + 1 + PRINTF_OPS(length);
+	return format_print(&printer, (const char *)(op + 1), op->value >> PRINTF_LENGTH_SHIFT);
 }
 
-const char *agent_evaluate(const struct agent_source *source, void *context, const uint64_t *gpr,
-			   const struct agent_op *op, uint64_t *result)
-{
-	uint64_t stack[1 + AGENT_STACK_MAX], *top = stack, value;
-	struct printer printer = {.source = source, .context = context, .left = AGENT_PRINT_MAX};
-	const char *error;
-	int64_t back_left = AGENT_BACK_MAX, by;
+/* On to the next operation, with a jump of its own behind each: they are most of what an expression costs. */
+#define NEXT() goto *labels[(++op)->op]
 
-	stack[0] = *result = 0;
-	for (;; op++) {
-		switch (op->op) {
-		case OP_GPR:
-			*++top = gpr[op->value];
-			continue;
-		case OP_CONST32:
-			*++top = op->value;
-			continue;
-		case OP_CONST64:
-			memcpy(++top, ++op, sizeof(*top));
-			continue;
-		case OP_REG:
-			if (!source->reg(context, op->value, ++top))
-				return "a register that does not exist";
-			continue;
-		case OP_REF8:
-		case OP_REF16:
-		case OP_REF32:
-		case OP_REF64:
-			if (!source->memory(context, *top, 1u << (op->op - OP_REF8), top))
-				return "memory that cannot be read";
-			continue;
-		case OP_ADD:
-			top--;
-			top[0] += top[1];
-			continue;
-		case OP_SUB:
-			top--;
-			top[0] -= top[1];
-			continue;
-		case OP_MUL:
-			top--;
-			top[0] *= top[1];
-			continue;
-		case OP_DIV_SIGNED:
-		case OP_DIV_UNSIGNED:
-		case OP_REM_SIGNED:
-		case OP_REM_UNSIGNED:
-			top--;
-			error = divide(op->op, top[0], top[1], &top[0]);
-			if (error)
-				return error;
-			continue;
-		case OP_LSH:
-		case OP_RSH_SIGNED:
-		case OP_RSH_UNSIGNED:
-			top--;
-			top[0] = shift(top[0], top[1], op->op);
-			continue;
-		case OP_BIT_AND:
-			top--;
-			top[0] &= top[1];
-			continue;
-		case OP_BIT_OR:
-			top--;
-			top[0] |= top[1];
-			continue;
-		case OP_BIT_XOR:
-			top--;
-			top[0] ^= top[1];
-			continue;
-		case OP_EQUAL:
-			top--;
-			top[0] = top[0] == top[1];
-			continue;
-		case OP_LESS_SIGNED:
-			top--;
-			top[0] = (int64_t)top[0] < (int64_t)top[1];
-			continue;
-		case OP_LESS_UNSIGNED:
-			top--;
-			top[0] = top[0] < top[1];
-			continue;
-		case OP_LOG_NOT:
-			*top = !*top;
-			continue;
-		case OP_BIT_NOT:
-			*top = ~*top;
-			continue;
-		case OP_EXT:
-			*top = sign_extend(*top, op->value);
-			continue;
-		case OP_ZERO_EXT:
-			*top = zero_extend(*top, op->value);
-			continue;
-		case OP_DUP:
-			top++;
-			top[0] = top[-1];
-			continue;
-		case OP_POP:
-			top--;
-			continue;
-		case OP_SWAP:
-			value = top[0];
-			top[0] = top[-1];
-			top[-1] = value;
-			continue;
-		case OP_PICK:
-			value = top[-(int)op->value];
-			*++top = value;
-			continue;
-		case OP_ROT: /* a b c, c on top, becomes c a b */
-			value = top[0];
-			top[0] = top[-1];
-			top[-1] = top[-2];
-			top[-2] = value;
-			continue;
-		case OP_IF_GOTO:
-		case OP_GOTO:
-			if (op->op == OP_IF_GOTO && !*top--)
-				continue;
-			by = (int32_t)op->value;
-			if (by <= 0 && (back_left += by - 1) < 0)
-				return "a loop without end";
-			op += by - 1;
-			continue;
-		case OP_PRINTF:
-			op = print(&printer, op, &top, &error) - 1;
-			if (error)
-				return error;
-			continue;
-		case OP_END:
-			*result = *top;
-			return NULL;
-		case OP_FAIL:
-		default:
-			return reasons[op->value];
-		}
-	}
+#define BINARY_LABELS(symbol, name, type, operator) \
+	, [OP_##symbol] = &&name, [OP_##symbol##_CONST32] = &&name##_const32, [OP_##symbol##_GPR] = &&name##_gpr
+
+#define OPERATION(name, type, operator, b)                  \
+	name:                                               \
+	value = (b);                                        \
+	*top = (uint64_t)((type)*top operator(type) value); \
+	NEXT();
+
+#define BINARY(symbol, name, type, operator)                 \
+	OPERATION(name, type, operator, * top--)             \
+	OPERATION(name##_const32, type, operator, op->value) \
+	OPERATION(name##_gpr, type, operator, gpr[op->value])
+
+const char *agent_evaluate(const struct agent_source *source, const struct agent_op *op, uint64_t *result)
+{
+	/* of those that the compiler makes */
+	static const void *const labels[OP_COUNT] = {
+		[OP_FAIL] = &&fail,
+		[OP_GPR] = &&gpr,
+		[OP_CONST32] = &&const32,
+		[OP_CONST64] = &&const64,
+		[OP_REG] = &&reg,
+		[OP_REF8... OP_REF64] = &&ref,
+		[OP_DIV_SIGNED... OP_REM_UNSIGNED] = &&divide,
+		[OP_LSH... OP_RSH_UNSIGNED] = &&shift,
+		[OP_LOG_NOT] = &&log_not,
+		[OP_BIT_NOT] = &&bit_not,
+		[OP_EXT] = &&ext,
+		[OP_ZERO_EXT] = &&zero_ext,
+		[OP_DUP] = &&dup,
+		[OP_POP] = &&pop,
+		[OP_SWAP] = &&swap,
+		[OP_PICK] = &&pick,
+		[OP_ROT] = &&rot,
+		[OP_IF_GOTO] = &&if_goto,
+		[OP_GOTO] = &&jump,
+		[OP_PRINTF] = &&print,
+		[OP_END] = &&end AGENT_BINARY(BINARY_LABELS),
+	};
+	const uint64_t *const gpr = source->gpr;
+	uint64_t stack[1 + AGENT_STACK_MAX], *top = stack, value;
+	unsigned print_left = AGENT_PRINT_MAX;
+	int64_t back_left = AGENT_BACK_MAX, by;
+	const char *error;
+
+	stack[0] = 0;
+	goto *labels[op->op];
+
+gpr:
+	*++top = gpr[op->value];
+	NEXT();
+const32:
+	*++top = op->value;
+	NEXT();
+const64:
+	memcpy(++top, ++op, sizeof(*top));
+	NEXT();
+reg:
+	if (!source->reg(source->context, op->value, ++top))
+		return "a register that does not exist";
+	NEXT();
+ref:
+	if (!source->memory(source->context, *top, 1u << (op->op - OP_REF8), top))
+		return "memory that cannot be read";
+	NEXT();
+	AGENT_BINARY(BINARY)
+divide:
+	top--;
+	error = divide(op->op, top[0], top[1], &top[0]);
+	if (error)
+		return error;
+	NEXT();
+shift:
+	top--;
+	top[0] = shift(top[0], top[1], op->op);
+	NEXT();
+log_not:
+	*top = !*top;
+	NEXT();
+bit_not:
+	*top = ~*top;
+	NEXT();
+ext:
+	*top = sign_extend(*top, op->value);
+	NEXT();
+zero_ext:
+	*top = zero_extend(*top, op->value);
+	NEXT();
+dup:
+	top++;
+	top[0] = top[-1];
+	NEXT();
+pop:
+	top--;
+	NEXT();
+swap:
+	value = top[0];
+	top[0] = top[-1];
+	top[-1] = value;
+	NEXT();
+pick:
+	value = top[-(int)op->value];
+	*++top = value;
+	NEXT();
+rot: /* a b c, c on top, becomes c a b */
+	value = top[0];
+	top[0] = top[-1];
+	top[-1] = top[-2];
+	top[-2] = value;
+	NEXT();
+if_goto:
+	if (!*top--)
+		NEXT();
+jump:
+	by = (int32_t)op->value;
+	if (by <= 0 && (back_left += by - 1) < 0)
+		return "a loop without end";
+	op += by - 1;
+	NEXT();
+print:
+	error = print(source, op, top, &print_left);
+	if (error)
+		return error;
+	top -= 2 + (op->value & PRINTF_ARGUMENTS);
+	op += PRINTF_OPS(op->value >> PRINTF_LENGTH_SHIFT);
+	NEXT();
+fail:
+	return reasons[op->value];
+end:
+	*result = *top;
+	return NULL;
 }

@@ -27,6 +27,8 @@ struct agent_op {
 
 /* Where an expression gets its values; each function returns false if there is none. */
 struct agent_source {
+	void *context;
+	const uint64_t *gpr; /* the general registers, in the order of regs.def */
 	/* A register that is no general one. */
 	bool (*reg)(void *context, unsigned number, uint64_t *value);
 	/* size is 1, 2, 4 or 8 bytes. */
@@ -43,11 +45,9 @@ size_t agent_compile(const uint8_t *code, size_t length, const uint8_t *gpr_orde
 		     struct agent_op *out);
 
 /*
- * Evaluates what agent_compile() made. context is for source, gpr are the general registers in the order of regs.def.
- * Returns NULL with *result, which is what "end" finds on the stack (0 if that is
+ * Evaluates what agent_compile() made. Returns NULL with *result, which is what "end" finds on the stack (0 if that is
  * empty), or why it could not be.
  */
-const char *agent_evaluate(const struct agent_source *source, void *context, const uint64_t *gpr,
-			   const struct agent_op *op, uint64_t *result);
+const char *agent_evaluate(const struct agent_source *source, const struct agent_op *op, uint64_t *result);
 
 #endif

@@ -10,6 +10,15 @@
 
 #include "core/debug/agent_code.h"
 
+/* What becomes of an operation whose second operand is the constant or the register before it. */
+static const struct {
+	uint8_t const32, gpr; /* 0: nothing */
+} joined[OP_COUNT] = {
+#define X(symbol, name, type, operator) [OP_##symbol] = {OP_##symbol##_CONST32, OP_##symbol##_GPR},
+	AGENT_BINARY(X)
+#undef X
+};
+
 /* What an operation takes from the stack and puts there, and the bytes behind it. */
 static const struct need {
 	bool exists;
@@ -49,8 +58,8 @@ struct compiler {
 	size_t length, at;
 	const uint8_t *gpr_order;
 	unsigned gpr_count;
-	struct agent_op *out, *end;
-	bool reached; /* what is at at can be carried out, with depth values on the stack */
+	struct agent_op *out, *end, *last; /* last: before end, or NULL */
+	bool reached;			   /* what is at at can be carried out, with depth values on the stack */
 	unsigned depth;
 };
 
@@ -77,6 +86,7 @@ static struct agent_op *op_next(struct agent_op *op)
 
 static void emit(struct compiler *c, unsigned op, uint64_t value)
 {
+	c->last = c->end;
 	*c->end++ = (struct agent_op){
 		.op = (uint8_t)op,
 		.depth = (uint8_t)c->depth,
@@ -131,6 +141,41 @@ static void print_compile(struct compiler *c, const uint8_t *operand)
 	}
 }
 
+/* The bytes of the operation at a place, which may be more than there are. */
+static size_t op_size(const struct compiler *c, size_t at)
+{
+	const uint8_t *op = c->code + at;
+	size_t left = c->length - at;
+
+	return 1 + need_of(*op)->operand + (*op == OP_PRINTF && left > 3 ? operand_get(op + 2, 2) : 0);
+}
+
+/* Does any jump lead to at? */
+static bool is_target(const struct compiler *c)
+{
+	for (size_t at = 0; at < c->length; at += op_size(c, at)) {
+		if ((c->code[at] == OP_GOTO || c->code[at] == OP_IF_GOTO) && c->length - at > 2 &&
+		    operand_get(c->code + at + 1, 2) == c->at)
+			return true;
+	}
+	return false;
+}
+
+/* One whose second operand has just been put on the stack is one with that. */
+static void emit_joined(struct compiler *c, unsigned op, uint64_t value)
+{
+	struct agent_op *last = c->last;
+	unsigned with = !last			 ? 0
+			: last->op == OP_CONST32 ? joined[op].const32
+			: last->op == OP_GPR	 ? joined[op].gpr
+						 : 0;
+
+	if (with && !is_target(c))
+		last->op = (uint8_t)with;
+	else
+		emit(c, op, value);
+}
+
 /* An operation whose values and operand are there. */
 static void op_compile(struct compiler *c, unsigned op, const uint8_t *operand)
 {
@@ -145,7 +190,7 @@ static void op_compile(struct compiler *c, unsigned op, const uint8_t *operand)
 	case OP_EXT:
 	case OP_ZERO_EXT:
 		/* GDB says often that 64 bits are 64 bits */
-		if (value < 64 || jump_here(c))
+		if (value < 64 || is_target(c))
 			emit(c, op, value);
 		break;
 	case OP_CONST8:
@@ -173,19 +218,10 @@ static void op_compile(struct compiler *c, unsigned op, const uint8_t *operand)
 		print_compile(c, operand);
 		break;
 	default:
-		emit(c, op, value);
+		emit_joined(c, op, value);
 		break;
 	}
 	c->depth += needs[op].pushes - (unsigned)needs[op].pops;
-}
-
-/* The bytes of the operation at at, which may be more than there are. */
-static size_t op_size(const struct compiler *c)
-{
-	const uint8_t *op = c->code + c->at;
-	size_t left = c->length - c->at;
-
-	return 1 + need_of(*op)->operand + (*op == OP_PRINTF && left > 3 ? operand_get(op + 2, 2) : 0);
 }
 
 static void next_compile(struct compiler *c)
@@ -243,7 +279,7 @@ size_t agent_compile(const uint8_t *code, size_t length, const uint8_t *gpr_orde
 		}
 		if (c.reached)
 			next_compile(&c);
-		c.at += op_size(&c);
+		c.at += op_size(&c, c.at);
 	}
 	if (c.reached)
 		fail(&c, REASON_NO_END);

@@ -296,7 +296,7 @@ void debug_breaks_release(struct vcpu *vcpu)
 	owner_release(vcpu, &debug_owner);
 }
 
-bool debug_break_report(struct vcpu *vcpu, const struct breakpoint *b)
+static __attribute__((noinline)) bool stop_at(struct vcpu *vcpu, const struct breakpoint *b)
 {
 	static const struct {
 		uint8_t kind, access;
@@ -307,19 +307,21 @@ bool debug_break_report(struct vcpu *vcpu, const struct breakpoint *b)
 		[WATCH_READ] = {STOP_WATCH, ACCESS_READ},
 		[WATCH_ACCESS] = {STOP_WATCH, ACCESS_READ | ACCESS_WRITE},
 	};
-	struct stop stop;
-	const char *error;
-
-	if (!debug_code_run(vcpu, b, &error))
-		return false;
-	stop = (struct stop){
-		.kind = error ? STOP_CONDITION : stops_by[b->kind].kind,
+	const struct stop stop = {
+		.kind = vcpu->debug->code_error ? STOP_CONDITION : stops_by[b->kind].kind,
 		.access = stops_by[b->kind].access,
 		.address = b->address,
-		.text = error,
+		.text = vcpu->debug->code_error,
 	};
+
+	vcpu->debug->code_error = NULL;
 	debug_stop_request(vcpu, &stop);
 	return true;
+}
+
+bool debug_break_report(struct vcpu *vcpu, const struct breakpoint *b)
+{
+	return debug_code_run(vcpu, b) && stop_at(vcpu, b);
 }
 
 void debug_break_arrived(struct vcpu *vcpu)
@@ -369,9 +371,7 @@ bool debug_break_hit(struct vcpu *vcpu)
 	}
 	if (!hit)
 		hit = planted_elsewhere(vcpu, place.pc);
-	if (hit && debug->go == GO_FREE && !debug_step_over(vcpu, hit, place.code_mode)) {
-		debug->go = GO_OVER;
-		vcpu->work |= WORK_STOP;
-	}
+	if (hit && debug->go == GO_FREE)
+		debug_step_over(vcpu, hit, place.code_mode);
 	return hit != NULL;
 }

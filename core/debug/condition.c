@@ -91,39 +91,60 @@ static void source_print(void *context, const char *text, size_t length)
 		vcpu->vm->control->print(vcpu, text, length);
 }
 
-static const struct agent_source source = {.reg = source_reg, .memory = source_memory, .print = source_print};
-
-/* Runs the expression at *at and moves it on. */
-static const char *run(struct vcpu *vcpu, const struct agent_op **at, uint64_t *result)
+void debug_code_init(struct vcpu *vcpu)
 {
-	const struct agent_op *head = *at;
-
-	*at = head + 1 + head->value;
-	return agent_evaluate(&source, vcpu, vcpu->gpr, head + 1, result);
+	vcpu->debug->source = (struct agent_source){
+		.context = vcpu,
+		.gpr = vcpu->gpr,
+		.reg = source_reg,
+		.memory = source_memory,
+		.print = source_print,
+	};
 }
 
-static __attribute__((noinline)) bool commands_run(struct vcpu *vcpu, const struct breakpoint *b, const char **error)
+static const struct agent_op *next_of(const struct agent_op *head)
 {
-	const struct agent_op *at = &vcpu->debug->code[b->code_at];
+	return head + 1 + head->value;
+}
+
+static __attribute__((noinline)) bool code_failed(struct vcpu *vcpu, const char *error)
+{
+	vcpu->debug->code_error = error;
+	return true;
+}
+
+static __attribute__((noinline)) bool commands_run(struct vcpu *vcpu, const struct breakpoint *b)
+{
+	const struct agent_op *head = &vcpu->debug->code[b->code_at];
 	uint64_t result;
 
 	for (unsigned i = 0; i < b->condition_count; i++)
-		at += 1 + at->value;
-	for (unsigned i = 0; i < b->command_count && !*error; i++)
-		*error = run(vcpu, &at, &result);
-	return *error || !b->command_count;
+		head = next_of(head);
+	for (unsigned i = 0; i < b->command_count; i++, head = next_of(head)) {
+		const char *error = agent_evaluate(&vcpu->debug->source, head + 1, &result);
+
+		if (error)
+			return code_failed(vcpu, error);
+	}
+	return !b->command_count;
 }
 
-bool debug_code_run(struct vcpu *vcpu, const struct breakpoint *b, const char **error)
+bool debug_code_run(struct vcpu *vcpu, const struct breakpoint *b)
 {
-	const struct agent_op *at = &vcpu->debug->code[b->code_at];
-	uint64_t result = 0;
+	const struct agent_op *head = &vcpu->debug->code[b->code_at];
+	unsigned left = b->condition_count;
+	uint64_t result;
 
-	*error = NULL;
-	for (unsigned left = b->condition_count; left && !result; left--) {
-		*error = run(vcpu, &at, &result);
-		if (*error)
-			return true;
-	}
-	return (result || !b->condition_count) && commands_run(vcpu, b, error);
+	if (!left)
+		return commands_run(vcpu, b);
+	do {
+		const char *error = agent_evaluate(&vcpu->debug->source, head + 1, &result);
+
+		if (error)
+			return code_failed(vcpu, error);
+		if (result)
+			return commands_run(vcpu, b);
+		head = next_of(head);
+	} while (--left);
+	return false;
 }

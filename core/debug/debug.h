@@ -50,7 +50,7 @@ struct breakpoint {
 	/* In debug->code. */
 	unsigned code_at, code_size, condition_count, command_count;
 	uint64_t content; /* of what is watched, before the access under way: a hash */
-	/* The instruction there, by debug_plant_lift(); in_place: it can be executed where it is, in the copy. */
+	/* The instruction there, by over.c; in_place: it can be executed where it is, in the copy. */
 	struct insn insn;
 	bool in_place;
 	uint32_t code_mode; /* in which it is that: SEG_ATTR_L and SEG_ATTR_DB, as they count */
@@ -93,9 +93,11 @@ struct debug {
 	struct stop request; /* kind STOP_NONE: none */
 	struct stop stop;    /* the present one, or the last */
 
-	bool registers;	 /* INTERCEPT_DR and that of #DB are armed */
-	uint8_t enabled; /* DR6.B0 to B3 of the guest's breakpoints and ours, as the CPU has them */
-	struct breakpoint *slots[DEBUG_SLOT_COUNT]; /* those of ours, by the number of their register, or NULL */
+	bool registers; /* INTERCEPT_DR and that of #DB are armed */
+	/* DR6.B0 to B3 of the guest's breakpoints and ours, as the CPU has them; of ours; of those before instructions
+	 */
+	uint8_t enabled, ours, passes;
+	struct breakpoint *slots[DEBUG_SLOT_COUNT]; /* ours, by the number of their register */
 	bool int3;				    /* that of #BP is */
 	bool follows;				    /* INTERCEPT_PAGING is armed, or only off for one instruction */
 	bool lets_pass;
@@ -104,6 +106,8 @@ struct debug {
 	unsigned breaks_end; /* none behind that was ever used */
 	struct agent_op code[DEBUG_CODE_MAX];
 	unsigned code_used;
+	struct agent_source source; /* of the expressions' values */
+	const char *code_error;	    /* why the last one could not be evaluated; NULL once that is reported */
 	struct planted_page pages[DEBUG_PAGE_MAX];
 	unsigned pages_used;
 	struct watch_piece pieces[WATCH_PIECE_MAX];
@@ -122,14 +126,14 @@ bool debug_step_prepare(struct vcpu *vcpu);
 /* The same for an instruction that the CPU is known to step as others. */
 void debug_step_simple(struct vcpu *vcpu);
 
-/*
- * The instruction under a breakpoint that is not to stop, if it is one like most: it is stepped where it is, and run
- * control has nothing to do with it. Returns whether it is.
- */
-bool debug_step_over(struct vcpu *vcpu, struct breakpoint *here, uint32_t code_mode);
-
 /* What became of it: -EAGAIN it is under way, 0 it has to be prepared (again), 1 it is done. */
 int debug_step_settle(struct vcpu *vcpu);
+
+/*
+ * over.c: lets the instruction under a planted breakpoint pass, and the guest go on. code_mode: SEG_ATTR_L and
+ * SEG_ATTR_DB, as they count.
+ */
+void debug_step_over(struct vcpu *vcpu, struct breakpoint *here, uint32_t code_mode);
 
 /* break.c */
 
@@ -190,16 +194,18 @@ void debug_watch_begin(struct vcpu *vcpu, bool exited);
 
 /* condition.c: expressions. */
 
+void debug_code_init(struct vcpu *vcpu);
+
 /* Replaces a breakpoint's expressions. Returns 0 or -E2BIG, with the old ones in place. */
 int debug_code_set(struct vcpu *vcpu, struct breakpoint *b, const struct break_request *request);
 
 void debug_code_remove(struct debug *debug, struct breakpoint *b);
 
 /*
- * Conditions, then commands. Returns whether the guest is to stop. *error: why one could not be evaluated, then it is;
- * else NULL.
+ * Conditions, then commands. Returns whether the guest is to stop. It is if one could not be evaluated; then
+ * debug->code_error says why.
  */
-bool debug_code_run(struct vcpu *vcpu, const struct breakpoint *b, const char **error);
+bool debug_code_run(struct vcpu *vcpu, const struct breakpoint *b);
 
 /* plant.c: INT3s in copies of pages, which the guest executes and does not read. */
 
@@ -220,13 +226,6 @@ struct planted_page *debug_planted_page(struct vcpu *vcpu, gpa_t page);
 
 /* What is planted or lies in planted pages has changed. */
 void debug_plants_refresh(struct vcpu *vcpu);
-
-/*
- * Can the instruction at RIP be executed in the copy, once its INT3 is taken out? Then that is done for the instruction
- * that single_begin() is called with next. Not if anything else is planted in it, if it ends in another page, or if it
- * does not end where it begins: HLT, INT n, MOV SS. here: debug_break_here()'s; here->insn is the instruction then.
- */
-bool debug_plant_lift(struct vcpu *vcpu, struct breakpoint *here, uint32_t code_mode);
 
 /*
  * Shows the page of the instruction at RIP as the guest has it, for that one instruction. here: debug_break_here()'s.

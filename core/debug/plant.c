@@ -23,8 +23,6 @@
 
 #define OPCODE_INT3 0xcc
 
-typedef uint64_t unaligned64 __attribute__((aligned(1), may_alias));
-
 #define ACCESS_DATA (ACCESS_READ | ACCESS_WRITE)
 #define ACCESS_ALL  (ACCESS_DATA | ACCESS_EXEC)
 
@@ -311,43 +309,6 @@ void debug_plants_refresh(struct vcpu *vcpu)
 	/* the next fetch opens it again, copied anew */
 	if (debug->in_code)
 		code_leave(vcpu);
-}
-
-/* Is the instruction what it was, in the page itself? Devices write there, too. */
-static bool is_as_seen(const struct breakpoint *b)
-{
-	const unaligned64 *now = (const unaligned64 *)(const void *)b->original;
-
-	return now[0] == b->seen[0] && now[1] == b->seen[1];
-}
-
-static __attribute__((noinline)) bool in_place_find(struct vcpu *vcpu, struct breakpoint *b, uint32_t code_mode)
-{
-	const uint8_t *bytes = b->insn.bytes;
-
-	b->in_place = false;
-	/* it could end in the next page */
-	if ((b->gpa & ~PAGE_MASK) > PAGE_SIZE - sizeof(b->seen))
-		return false;
-	if (!b->insn.length || b->code_mode != code_mode || !is_as_seen(b)) {
-		memcpy(b->seen, b->original, sizeof(b->seen));
-		b->code_mode = code_mode;
-		if (insn_decode(vcpu, &b->insn))
-			b->insn.length = 0;
-	}
-	b->in_place = b->insn.length && !(b->insn.flags & (INSN_HALT | INSN_INTERRUPT | INSN_LOADS_SS)) &&
-		      !memcmp(b->seen, bytes, b->insn.length) && !memcmp(b->int3 + 1, bytes + 1, b->insn.length - 1u);
-	return b->in_place;
-}
-
-bool debug_plant_lift(struct vcpu *vcpu, struct breakpoint *here, uint32_t code_mode)
-{
-	if ((!here->in_place || here->code_mode != code_mode || !is_as_seen(here)) &&
-	    !in_place_find(vcpu, here, code_mode))
-		return false;
-	*here->int3 = here->insn.bytes[0];
-	vcpu->single.int3 = here->int3;
-	return true;
 }
 
 int debug_plant_step_over(struct vcpu *vcpu, const struct breakpoint *here)

@@ -125,10 +125,9 @@ static void registers_load(struct vcpu *vcpu)
 	struct debug *debug = vcpu->debug;
 	uint64_t dr[SLOTS], dr7 = dr_get(vcpu, REG_DR7) & ~(uint64_t)DR7_GD;
 
-	for (unsigned i = 0; i < SLOTS; i++) {
+	debug->ours = debug->passes = 0;
+	for (unsigned i = 0; i < SLOTS; i++)
 		dr[i] = dr_get(vcpu, (enum reg)(REG_DR0 + i));
-		debug->slots[i] = NULL;
-	}
 	for (struct breakpoint *b = debug->breaks; b < breaks_end(debug); b++) {
 		unsigned n = (unsigned)__builtin_ctz(b->slot | 1u << SLOTS);
 
@@ -136,6 +135,8 @@ static void registers_load(struct vcpu *vcpu)
 			continue;
 		dr[n] = b->address;
 		debug->slots[n] = b;
+		debug->ours |= b->slot;
+		debug->passes |= b->kind == BREAK_HARD ? b->slot : 0;
 		dr7 = (dr7 & ~DR7_FIELDS(n)) | DR7_GLOBAL(n) |
 		      DR7_SET(n, (unsigned)types[b->kind], (unsigned)length_code(vcpu, b));
 	}
@@ -180,16 +181,12 @@ void debug_register_set(struct vcpu *vcpu, enum reg reg, uint64_t value)
 	debug_breaks_resolve(vcpu);
 }
 
-void debug_registers_pass(struct vcpu *vcpu)
+static __attribute__((noinline)) void breakpoints_pass(struct vcpu *vcpu)
 {
 	struct debug *debug = vcpu->debug;
-	uint64_t dr7;
-	gva_t pc;
+	uint64_t dr7 = dr_get(vcpu, REG_DR7);
+	gva_t pc = debug_pc(vcpu);
 
-	if (!debug->registers)
-		return;
-	dr7 = dr_get(vcpu, REG_DR7);
-	pc = debug_pc(vcpu);
 	/* one of the guest's comes all the same */
 	for (unsigned i = 0; i < SLOTS; i++) {
 		if (dr7 & DR7_IS_ENABLED(i) && DR7_RW(dr7, i) == DR7_RW_EXEC &&
@@ -202,47 +199,51 @@ void debug_registers_pass(struct vcpu *vcpu)
 	}
 }
 
-/* Ours among the hits. Returns the guest's. */
-static uint64_t hits_report(struct vcpu *vcpu, uint64_t hits)
+void debug_registers_pass(struct vcpu *vcpu)
 {
-	bool passes = false, stops = false;
+	if (vcpu->debug->registers)
+		breakpoints_pass(vcpu);
+}
 
-	for (uint64_t left = hits; left; left &= left - 1) {
-		const struct breakpoint *b = vcpu->debug->slots[__builtin_ctzll(left)];
+static void general_detection_end(struct vcpu *vcpu)
+{
+	dr_set(vcpu, REG_DR7, dr_get(vcpu, REG_DR7) & ~(uint64_t)DR7_GD);
+}
 
-		if (!b)
-			continue;
-		hits &= ~(uint64_t)b->slot;
-		passes |= b->kind == BREAK_HARD;
-		stops |= (!b->bound || debug_break_counts(vcpu, b)) && debug_break_report(vcpu, b);
-	}
-	/* a stop passes when the guest goes on, the guest's handler as it likes */
-	if (passes && !stops && !hits)
-		vcpu->rflags |= X86_FLAGS_RF;
-	return hits;
+/* The same for a step's: DR6 is left to its end. */
+static __attribute__((noinline)) bool step_settle(struct vcpu *vcpu, uint32_t dr6, uint32_t hits, uint32_t guests)
+{
+	vcpu->backend->reg_set(vcpu, REG_DR6, (dr6 & ~DR6_B) | guests);
+	if (guests)
+		general_detection_end(vcpu);
+	return guests || !hits;
 }
 
 bool debug_exception_settle(struct vcpu *vcpu)
 {
-	uint64_t dr6, hits, rest, guest;
+	const struct debug *debug = vcpu->debug;
+	uint32_t dr6 = (uint32_t)vcpu->backend->reg_get(vcpu, REG_DR6), hits = dr6 & debug->enabled,
+		 guests = hits & ~(uint32_t)debug->ours;
+	bool stops = false;
 
-	if (!vcpu->dr.shadowed)
-		return true;
-	dr6 = vcpu->backend->reg_get(vcpu, REG_DR6);
-	hits = dr6 & vcpu->debug->enabled;
-	rest = hits_report(vcpu, hits);
-	if (vcpu->single.active) {
-		vcpu->backend->reg_set(vcpu, REG_DR6, (dr6 & ~(uint64_t)DR6_B) | rest);
-	} else {
-		rest |= dr6 & DR6_WRITABLE & ~DR6_B;
-		guest = dr_get(vcpu, REG_DR6);
-		dr_set(vcpu, REG_DR6, rest ? (guest & ~(uint64_t)DR6_B) | rest : guest);
+	for (uint32_t left = hits & debug->ours; left; left &= left - 1) {
+		const struct breakpoint *b = debug->slots[(unsigned)__builtin_ctz(left)];
+
+		stops |= (!b->bound || debug_break_counts(vcpu, b)) && debug_break_report(vcpu, b);
 	}
+	/* a stop passes when the guest goes on, the guest's handler as it likes */
+	if (hits & debug->passes && !stops && !guests)
+		vcpu->rflags |= X86_FLAGS_RF;
+	if (vcpu->single.active)
+		return step_settle(vcpu, dr6, hits, guests);
+	guests |= dr6 & DR6_WRITABLE & ~DR6_B;
+	vcpu->backend->reg_set(vcpu, REG_DR6, DR6_ONES);
 	/* INT1 says nothing in DR6 */
-	if (!rest && hits)
+	if (!guests && hits)
 		return false;
-	if (rest || !vcpu->single.active)
-		dr_set(vcpu, REG_DR7, dr_get(vcpu, REG_DR7) & ~(uint64_t)DR7_GD);
+	if (guests)
+		dr_set(vcpu, REG_DR6, (dr_get(vcpu, REG_DR6) & ~(uint64_t)DR6_B) | guests);
+	general_detection_end(vcpu);
 	return true;
 }
 

@@ -13,6 +13,7 @@ void debug_init(struct vcpu *vcpu, struct debug *debug)
 {
 	memset(debug, 0, sizeof(*debug));
 	vcpu->debug = debug;
+	debug_code_init(vcpu);
 }
 
 bool debug_is_stopped(const struct vcpu *vcpu)

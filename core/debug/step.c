@@ -68,15 +68,6 @@ bool debug_step_prepare(struct vcpu *vcpu)
 	return false;
 }
 
-bool debug_step_over(struct vcpu *vcpu, struct breakpoint *here, uint32_t code_mode)
-{
-	if (vcpu->work & ~WORK_POLL || !debug_plant_lift(vcpu, here, code_mode))
-		return false;
-	debug_registers_pass(vcpu);
-	single_begin(vcpu, &here->insn);
-	return true;
-}
-
 void debug_step_simple(struct vcpu *vcpu)
 {
 	vcpu->debug->phase = PHASE_SINGLE;

@@ -182,8 +182,9 @@ const struct nested_view *debug_view(const struct vcpu *vcpu);
 void debug_page_written(struct vcpu *vcpu, gpa_t page);
 
 /*
- * #DB exited, and DR6 says why. What is run control's is taken out of it. Returns whether anything is left, which the
- * guest's DR6 and DR7 then show; if a step is under way, those are left to its end.
+ * #DB exited while the guest's debug registers are kept for it, and DR6 says why. What is run control's is taken out of
+ * it. Returns whether anything is left, which the guest's DR6 and DR7 then show; if a step is under way, those are left
+ * to its end.
  */
 bool debug_exception_settle(struct vcpu *vcpu);
 

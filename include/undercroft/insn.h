@@ -51,8 +51,17 @@ struct insn_dr {
 /* Of an instruction with INSN_MOVES_DR. APM vol. 3, "MOV DRn" (4) */
 struct insn_dr insn_dr_move(struct vcpu *vcpu, const struct insn *insn);
 
-/* Is it a legacy prefix other than LOCK, or, in 64-bit code, REX? */
-bool insn_is_prefix(uint8_t byte, bool long64);
+/*
+ * Is it a legacy prefix (26, 2E, 36, 3E; 64 to 67; F2, F3) other than LOCK, which the decoder knows what it is good
+ * for, or, in 64-bit code, REX? APM vol. 3, "Legacy Prefixes" (1.2.1), "REX Prefix" (1.2.7)
+ */
+static inline bool insn_is_prefix(uint8_t byte, bool long64)
+{
+	/* a bit for each byte */
+	static const uint64_t legacy[4] = {0x4040404000000000, 0x000000f000000000, 0, 0x000c000000000000};
+
+	return legacy[byte >> 6] >> (byte & 63) & 1 || (long64 && (byte & 0xf0) == 0x40);
+}
 
 /* Decodes the instruction at CS:RIP. Returns 0, -EFAULT if it cannot be fetched, or -EINVAL if it is none. */
 int insn_decode(struct vcpu *vcpu, struct insn *out);

@@ -66,12 +66,13 @@ struct single_state {
 	bool active;
 	bool completed; /* the last one was carried out */
 	bool refetched; /* it exited and could not be read, and the CPU has fetched it anew */
-	bool guest_tf;	/* RFLAGS.TF as the guest had it */
 	bool idt_hidden;
+	bool unusual;	    /* its end has more to do than most */
 	bool dr6_left;	    /* DR6 is as the guest has it meanwhile */
 	bool detects;	    /* DR7.GD, as the guest has it behind the instruction */
 	bool branches;	    /* DEBUGCTL.BTF as the guest had it */
 	uint32_t flags;	    /* INSN_x of what TF is visible to */
+	uint64_t guest_tf;  /* RFLAGS.TF as the guest had it */
 	uint64_t dr6;	    /* as the guest had it */
 	uint64_t dr6_next;  /* behind the instruction */
 	uint64_t saved;	    /* SYSCALL: FMASK, SYSRET: R11, WRMSR: RAX, idt_hidden: IDTR.limit, as the guest had it */

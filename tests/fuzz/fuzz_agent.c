@@ -46,7 +46,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static const uint64_t gpr[] = {0, 1};
 	static const uint8_t order[] = {1, 0};
-	const struct agent_source source = {reg, memory, print};
+	const struct agent_source source = {NULL, gpr, reg, memory, print};
 	const char *error, *again;
 	uint64_t result, other;
 	struct agent_op *ops;
@@ -59,9 +59,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	count = agent_compile(data, size, order, ARRAY_SIZE(order), ops);
 	require(count > 0 && count <= AGENT_OPS(size));
 	printed = 0;
-	error = agent_evaluate(&source, NULL, gpr, ops, &result);
+	error = agent_evaluate(&source, ops, &result);
 	printed = 0;
-	again = agent_evaluate(&source, NULL, gpr, ops, &other);
+	again = agent_evaluate(&source, ops, &other);
 	require(error == again && (error || result == other));
 	free(ops);
 	return 0;

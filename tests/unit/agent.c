@@ -46,6 +46,8 @@ static const uint64_t gpr[] = {11, 22};
 static const uint8_t gpr_order[] = {1, 0};
 
 static const struct agent_source source = {
+	.context = memory,
+	.gpr = gpr,
 	.reg = reg,
 	.memory = read_memory,
 	.print = print,
@@ -61,7 +63,7 @@ static const char *evaluate(const void *code, size_t length, uint64_t *result)
 	memcpy(bytes + 1, code, length);
 	assert_in_range(agent_compile(bytes + 1, length, gpr_order, ARRAY_SIZE(gpr_order), ops), 1, AGENT_OPS(length));
 	test_free(bytes);
-	error = agent_evaluate(&source, memory, gpr, ops, result);
+	error = agent_evaluate(&source, ops, result);
 	test_free(ops);
 	return error;
 }
@@ -186,6 +188,41 @@ static void test_jumps(void **state)
 	ERROR("\x21\xff\xff", "the expression has no end");
 }
 
+#define BOTH(first, second, op)                   \
+	assert_true(VALUE(first second op END) == \
+		    VALUE(first second "\x28\x29" op END)) /* what is between keeps them from being one operation */
+
+/* With a constant or a register behind it, a binary operation is one with that. */
+static void test_joined(void **state)
+{
+	(void)state;
+#define EACH(op)                                      \
+	BOTH(C8("\x09"), C8("\x04"), op);             \
+	BOTH(C8("\x04"), "\x24\xff\xff\xff\xff", op); \
+	BOTH(M1, C8("\x09"), op);                     \
+	BOTH(C8("\x16"), C8("\x16"), op);             \
+	BOTH(C8("\x09"), "\x26\x00\x01", op);         \
+	BOTH(M1, "\x26\x00\x01", op);                 \
+	BOTH(C8("\x16"), "\x26\x00\x00", op)
+	EACH("\x02");
+	EACH("\x03");
+	EACH("\x04");
+	EACH("\x0f");
+	EACH("\x10");
+	EACH("\x11");
+	EACH("\x13");
+	EACH("\x14");
+	EACH("\x15");
+#undef EACH
+	/* unless a jump leads to the operation: forward, or back */
+	assert_int_equal(VALUE(C8("\x09") C8("\x04") C8("\x01") "\x20\x00\x0c\x29" C8("\x05") "\x03" END), 5);
+	assert_int_equal(VALUE(C8("\x09") C8("\x04") C8("\x00") "\x20\x00\x0c\x29" C8("\x05") "\x03" END), 4);
+	assert_int_equal(
+		VALUE(C8("\x09") C8("\x04") "\x03\x28" C8("\x03") "\x14\x20\x00\x11" C8("\x02") "\x21\x00\x04" END), 1);
+	/* the same with what is nothing */
+	assert_int_equal(VALUE(C8("\x02") "\x16\x40" C8("\x01") "\x03\x28\x20\x00\x02" END), 0);
+}
+
 static void test_damaged(void **state)
 {
 	uint8_t deep[AGENT_STACK_MAX * 2 + 4];
@@ -243,6 +280,7 @@ int main(void)
 		cmocka_unit_test(test_constants_registers_memory),
 		cmocka_unit_test(test_stack),
 		cmocka_unit_test(test_jumps),
+		cmocka_unit_test(test_joined),
 		cmocka_unit_test(test_damaged),
 		cmocka_unit_test(test_printf),
 	};

@@ -94,7 +94,7 @@ static const char *evaluate(const char *text, uint64_t *value)
 	if (condition_compile(&shell, text, code, &length, &error))
 		fail_msg("%s", error.text);
 	agent_compile(code, length, NULL, 0, ops);
-	return agent_evaluate(&source, NULL, NULL, ops, value);
+	return agent_evaluate(&source, ops, value);
 }
 
 static void test_values(void **state)

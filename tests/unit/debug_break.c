@@ -789,6 +789,44 @@ static void test_stop_while_a_false_condition_is_passed(void **state)
 	assert_true(vcpu->rip == BREAK + 1);
 }
 
+/* The client wants something: the guest stops before the instruction. */
+static void test_false_condition_with_a_stop_that_waits(void **state)
+{
+	(void)state;
+	add_code(&is_five, NULL);
+	vcpu->gpr[GPR_RAX] = 4;
+	assert_int_equal(fetch(BREAK), INT3);
+	steps_left = 1;
+	debug_stop_request(vcpu, &(struct stop){.kind = STOP_REQUEST});
+	execute_int3();
+	assert_int_equal(stops, 1);
+	assert_int_equal(debug_stop(vcpu)->kind, STOP_REQUEST);
+	assert_true(vcpu->rip == BREAK);
+	assert_int_equal(fetch(BREAK), 0x90);
+	vcpu->rip++;
+	trap();
+	assert_int_equal(stops, 2);
+}
+
+/* One in a debug register is at the same instruction, and has had its turn. */
+static void test_false_condition_with_a_register(void **state)
+{
+	const struct break_request hard = {.kind = BREAK_HARD, .address = BREAK};
+
+	(void)state;
+	add_code(&is_five, NULL);
+	assert_int_equal(debug_break_add(vcpu, &hard), 0);
+	settle();
+	vcpu->gpr[GPR_RAX] = 4;
+	assert_int_equal(fetch(BREAK), INT3);
+	vcpu->rflags &= ~(uint64_t)X86_FLAGS_RF;
+	execute_int3();
+	assert_true(fake->stepping);
+	assert_true(vcpu->rflags & X86_FLAGS_RF);
+	vcpu->rip++;
+	trap();
+}
+
 /* It is stepped where it is: nothing is shown for that. */
 static void test_false_condition_changes_no_view(void **state)
 {
@@ -1035,6 +1073,8 @@ int main(void)
 		TEST(test_false_condition_before_a_fault),
 		TEST(test_false_condition_before_a_paging_instruction),
 		TEST(test_stop_while_a_false_condition_is_passed),
+		TEST(test_false_condition_with_a_stop_that_waits),
+		TEST(test_false_condition_with_a_register),
 		TEST(test_false_condition_changes_no_view),
 		TEST(test_false_condition_with_another_in_it),
 		TEST(test_false_condition_of_what_a_device_wrote),

@@ -30,10 +30,13 @@ static unsigned stops, steps_left;
 static uint64_t range_end;
 static struct stop last;
 
+static bool rf_at_stop;
+
 static void client_stopped(struct vcpu *v)
 {
 	stops++;
 	last = *debug_stop(v);
+	rf_at_stop = v->rflags & RF;
 	if (steps_left) {
 		steps_left--;
 		debug_step(v, v->rip, range_end);
@@ -186,7 +189,8 @@ static void test_hit(void **state)
 	assert_int_equal(last.kind, STOP_BREAK_HARD);
 	assert_true(last.address == HERE);
 	assert_null(spine_injected(&spine));
-	/* it goes on at once, with RF */
+	/* it goes on at once, with RF, which the debugger has not seen */
+	assert_false(rf_at_stop);
 	assert_true(vcpu->rflags & RF);
 	assert_int_equal(fake->steps_on, 0);
 	assert_int_equal(vcpu->work, 0);
