@@ -69,6 +69,7 @@ void alarm_pass_nmi(struct vcpu *vcpu)
 {
 	if (!vcpu->vm->alarm)
 		return;
+	alarm_hold(vcpu->vm->alarm, true);
 	(void)intercept_arm(vcpu, &alarm_owner, INTERCEPT_NMI_WINDOW, 0);
 	(void)intercept_disarm(vcpu, &alarm_owner, INTERCEPT_NMI, 0);
 	(void)intercept_disarm(vcpu, &alarm_owner, INTERCEPT_INTR, 0);
@@ -79,6 +80,7 @@ bool alarm_window(struct vcpu *vcpu)
 	if (!vcpu->vm->alarm || intercept_disarm(vcpu, &alarm_owner, INTERCEPT_NMI_WINDOW, 0))
 		return false;
 	(void)intercept_arm(vcpu, &alarm_owner, INTERCEPT_NMI, 0);
+	alarm_hold(vcpu->vm->alarm, false);
 	return true;
 }
 

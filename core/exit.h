@@ -57,7 +57,7 @@ void alarm_lose(struct vcpu *vcpu);
 /* EXIT_NMI: was it the timer's? Then it is taken, and the exit is an EXIT_TIMER. */
 bool alarm_take_nmi(struct vcpu *vcpu);
 
-/* EXIT_NMI: the guest takes this one itself, and the next one that it can take exits again. */
+/* EXIT_NMI: the guest takes this one itself, and the next one that it can take exits again. Until then none is sent. */
 void alarm_pass_nmi(struct vcpu *vcpu);
 
 /* EXIT_INTR: was it the end of what alarm_pass_nmi() let pass? */

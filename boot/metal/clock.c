@@ -71,9 +71,11 @@ uint32_t clock_step(struct clock *clock, uint32_t past_us)
 {
 	uint64_t request = __atomic_load_n(&clock->alarm.request, __ATOMIC_ACQUIRE);
 
+	bool held = __atomic_load_n(&clock->alarm.held, __ATOMIC_SEQ_CST);
+
 	if (alarm_is_due(&clock->alarm)) {
 		clock->unheard_us += past_us;
-		if (clock->unheard_us >= AGAIN_US)
+		if (clock->unheard_us >= AGAIN_US && !held)
 			nmi_send(clock);
 		return STEP_SHORT_US;
 	}
@@ -83,8 +85,10 @@ uint32_t clock_step(struct clock *clock, uint32_t past_us)
 	} else if (clock->left_us > past_us) {
 		clock->left_us -= past_us;
 	} else if (clock->left_us) {
-		clock->left_us = 0;
-		nmi_send(clock);
+		/* held: with the next step */
+		clock->left_us = held;
+		if (!held)
+			nmi_send(clock);
 		return STEP_SHORT_US;
 	}
 	if (!clock->left_us)

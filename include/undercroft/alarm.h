@@ -18,6 +18,7 @@ struct alarm {
 	uint64_t request; /* microseconds from now in bits 63:32, 0: none; a number that changes each time below */
 	uint32_t due;	  /* the time is over and an NMI was sent; whoever takes that writes 0 */
 	uint32_t state;	  /* enum alarm_state */
+	uint32_t held;	  /* none is to be sent now: it would fall into one of the guest's that its CPU blocks */
 };
 
 static inline bool alarm_runs(const struct alarm *alarm)
@@ -31,6 +32,11 @@ static inline void alarm_ask(struct alarm *alarm, uint64_t microseconds)
 	uint64_t us = microseconds > UINT32_MAX ? UINT32_MAX : microseconds;
 
 	__atomic_store_n(&alarm->request, us << 32 | (uint32_t)(alarm->request + 1), __ATOMIC_RELEASE);
+}
+
+static inline void alarm_hold(struct alarm *alarm, bool on)
+{
+	__atomic_store_n(&alarm->held, on, __ATOMIC_SEQ_CST);
 }
 
 /* Has an NMI been sent that nobody has taken? alarm may be NULL. */

@@ -96,8 +96,9 @@ static void test_guests_own(void **state)
 	assert_null(spine_injected(&spine));
 	assert_false(fake_intercept_on(fake, INTERCEPT_NMI, 0));
 	assert_true(fake_intercept_on(fake, INTERCEPT_NMI_WINDOW, 0));
-	/* one of ours meanwhile waits in the CPU */
+	assert_true(alarm.held);
 	spine_exit(&spine, EXIT_INTR, 0, NULL, NULL);
+	assert_false(alarm.held);
 	assert_true(fake_intercept_on(fake, INTERCEPT_NMI, 0));
 	assert_false(fake_intercept_on(fake, INTERCEPT_NMI_WINDOW, 0));
 	assert_int_equal(vcpu->rip, SPINE_CODE);

@@ -95,6 +95,30 @@ static void test_replaced(void **state)
 	assert_int_equal(clock.left_us, UINT32_MAX);
 }
 
+/* While the guest has its own NMI none is sent; afterwards at once. */
+static void test_held(void **state)
+{
+	(void)state;
+	alarm_ask(&clock.alarm, 5000);
+	alarm_hold(&clock.alarm, true);
+	assert_int_equal(clock_step(&clock, 0), 5000);
+	for (unsigned i = 0; i < 1000; i++)
+		assert_int_equal(clock_step(&clock, i ? SHORT_US : 5000), SHORT_US);
+	assert_false(sent());
+	assert_false(alarm_is_due(&clock.alarm));
+	alarm_hold(&clock.alarm, false);
+	assert_int_equal(clock_step(&clock, SHORT_US), SHORT_US);
+	assert_true(sent());
+	/* nor again */
+	alarm_hold(&clock.alarm, true);
+	for (unsigned us = 0; us < 3 * AGAIN_US; us += SHORT_US)
+		(void)clock_step(&clock, SHORT_US);
+	assert_false(sent());
+	alarm_hold(&clock.alarm, false);
+	(void)clock_step(&clock, SHORT_US);
+	assert_true(sent());
+}
+
 /* An NMI that nobody takes is sent again, and no more often than that. */
 static void test_unheard(void **state)
 {
@@ -120,9 +144,8 @@ static void test_unheard(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup(test_nothing_asked, setup),
-		cmocka_unit_test_setup(test_time, setup),
-		cmocka_unit_test_setup(test_replaced, setup),
+		cmocka_unit_test_setup(test_nothing_asked, setup), cmocka_unit_test_setup(test_time, setup),
+		cmocka_unit_test_setup(test_replaced, setup),	   cmocka_unit_test_setup(test_held, setup),
 		cmocka_unit_test_setup(test_unheard, setup),
 	};
 
