@@ -129,14 +129,14 @@ static void test_frames_are_agreed_on(void **state)
 	assert_true(croft_vm_is_framed(vm));
 	assert_true(croft_vm_is_undercroft(vm));
 	assert_int_equal(croft_vm_last_stop(vm)->kind, CROFT_STOP_ATTACH);
-	/* frames, then everything else at once: two round trips, and the place is known */
+	/* frames, then everything else at once: two round trips at most, and the place is known */
 	croft_vm_counters(vm, &counters);
-	assert_int_equal(counters.waits, 2);
+	assert_in_range(counters.waits, 1, 2);
 	assert_int_equal(counters.packets_sent, 6);
 	assert_int_equal(croft_cpu_linear_pc(croft_vm_cpu(vm), &place, NULL), CROFT_OK);
 	assert_true(place == 0x1122334455667788ull);
 	croft_vm_counters(vm, &counters);
-	assert_int_equal(counters.waits, 2);
+	assert_in_range(counters.waits, 1, 2);
 	assert_string_equal(stub->said, "Qcroft.frame:1|qSupported:swbreak+;hwbreak+;vContSupported+;xmlRegisters=i386|"
 					"vCont?|?|Qcroft.as:current|p100|");
 	close_vm(stub, vm);
