@@ -3,7 +3,9 @@
  * platform_ops on a real machine: ports, MSRs with #GP caught, CPUID and time. Must not know vendors, links or the
  * guest.
  */
+#include <platform/registers.h>
 #include <undercroft/errno.h>
+#include <x86/cpuid.h>
 #include <x86/cr.h>
 
 #include "boot/metal/cpu.h"
@@ -105,7 +107,26 @@ static int metal_msr_write(struct platform *platform, uint32_t index, uint64_t v
 	return error;
 }
 
-/* CR4.OSXSAVE must be set, as it is while a guest can ask for this. */
+static int metal_xcr_read(struct platform *platform, uint32_t index, uint64_t *value)
+{
+	uint64_t cr4 = cpu_cr_get(4);
+	uint32_t low = 0, high = 0;
+	struct cpuid_regs features;
+	int error = -EFAULT;
+
+	platform->ops->cpuid(platform, CPUID_FEATURES, 0, &features);
+	if (features.ecx & CPUID_1_ECX_XSAVE) {
+		cpu_cr_set(4, cr4 | CR4_OSXSAVE);
+		__asm__ volatile("1: xgetbv\n xorl %0, %0\n2:\n" FIXUP("1b", "2b")
+				 : "+r"(error), "+a"(low), "+d"(high)
+				 : "c"(index)
+				 : "memory");
+		cpu_cr_set(4, cr4);
+	}
+	*value = (uint64_t)high << 32 | low;
+	return error;
+}
+
 static int metal_xcr_write(struct platform *platform, uint32_t index, uint64_t value)
 {
 	int error = -EFAULT;
@@ -274,6 +295,7 @@ static const struct platform_ops metal_ops = {
 	.mmio_write = metal_mmio_write,
 	.msr_read = metal_msr_read,
 	.msr_write = metal_msr_write,
+	.xcr_read = metal_xcr_read,
 	.xcr_write = metal_xcr_write,
 	.memory_type_write = metal_memory_type_write,
 	.cpuid = metal_cpuid,

@@ -25,7 +25,7 @@ static uint8_t group_of(unsigned number, const struct layout_place *place)
 	case LAYOUT_IS_REG:
 		return number < LAYOUT_G ? CROFT_GROUP_GENERAL : CROFT_GROUP_SYSTEM;
 	case LAYOUT_IS_DERIVED:
-		return CROFT_GROUP_DERIVED;
+		return place->index < DERIVED_XCR0 ? CROFT_GROUP_DERIVED : CROFT_GROUP_SYSTEM;
 	case LAYOUT_IS_LOW:
 		return CROFT_GROUP_LOW;
 	case LAYOUT_IS_GPR:

@@ -49,9 +49,9 @@ static const struct {
 	const char *name, *type;
 	uint8_t size;
 } derived_facts[DERIVED_COUNT] = {
-	[DERIVED_LINEAR_PC] = {"linear_pc", "uint64", 8},
-	[DERIVED_LINEAR_SP] = {"linear_sp", "uint64", 8},
-	[DERIVED_CPU_MODE] = {"cpu_mode", "cpu_mode", 4},
+	[DERIVED_LINEAR_PC] = {"linear_pc", "uint64", 8}, [DERIVED_LINEAR_SP] = {"linear_sp", "uint64", 8},
+	[DERIVED_CPU_MODE] = {"cpu_mode", "cpu_mode", 4}, [DERIVED_XCR0] = {"xcr0", "uint64", 8},
+	[DERIVED_DEBUGCTL] = {"debugctl", "uint64", 8},
 };
 
 /* GDB's names and order: its feature org.gnu.gdb.i386.core */

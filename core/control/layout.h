@@ -43,7 +43,15 @@ enum layout_kind { LAYOUT_IS_GPR, LAYOUT_IS_REG, LAYOUT_IS_SEG, LAYOUT_IS_FPU, L
 
 enum layout_part { PART_SELECTOR, PART_BASE, PART_LIMIT, PART_ATTRIBUTES };
 
-enum layout_derived { DERIVED_LINEAR_PC, DERIVED_LINEAR_SP, DERIVED_CPU_MODE, DERIVED_COUNT };
+/* What is no state of its own, and what is read here alone. */
+enum layout_derived {
+	DERIVED_LINEAR_PC,
+	DERIVED_LINEAR_SP,
+	DERIVED_CPU_MODE,
+	DERIVED_XCR0,
+	DERIVED_DEBUGCTL,
+	DERIVED_COUNT
+};
 
 /* Registers of the FPU, by their index. */
 #define FPU_CONTROL 8  /* fctrl fstat ftag fiseg fioff foseg fooff fop */

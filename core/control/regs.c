@@ -27,12 +27,25 @@ unsigned regs_size(unsigned number)
 
 /* --- values --- */
 
+/* 0: the CPU has none. */
+static uint64_t xcr0_get(struct platform *platform)
+{
+	uint64_t value = 0;
+
+	(void)platform->ops->xcr_read(platform, 0, &value);
+	return value;
+}
+
 static uint64_t derived_get(struct vcpu *vcpu, enum layout_derived which)
 {
 	struct mode_state state;
 	enum cpu_mode mode;
 	struct segment s;
 
+	if (which == DERIVED_XCR0)
+		return xcr0_get(vcpu->vm->platform);
+	if (which == DERIVED_DEBUGCTL)
+		return vcpu->backend->debugctl_get(vcpu);
 	state = regs_mode(vcpu);
 	mode = mode_classify(&state);
 	if (which == DERIVED_CPU_MODE)

@@ -35,7 +35,11 @@ struct platform_ops {
 	int (*msr_read)(struct platform *platform, uint32_t index, uint64_t *value);
 	int (*msr_write)(struct platform *platform, uint32_t index, uint64_t value);
 
-	/* XSETBV of an extended control register. -EFAULT if the CPU raised #GP. */
+	/*
+	 * XGETBV and XSETBV of an extended control register. -EFAULT if the CPU raised #GP or has none; *value is then
+	 * 0. xcr_write needs CR4.OSXSAVE, which is set while a guest can ask for it.
+	 */
+	int (*xcr_read)(struct platform *platform, uint32_t index, uint64_t *value);
 	int (*xcr_write)(struct platform *platform, uint32_t index, uint64_t value);
 
 	/*

@@ -175,6 +175,12 @@ static struct fake_cpuid *cpuid_find(struct fake_platform *fake, uint32_t leaf, 
 	return NULL;
 }
 
+static int fake_xcr_read(struct platform *platform, uint32_t index, uint64_t *value)
+{
+	*value = index == 0 ? fake_of(platform)->xcr0 : 0;
+	return index == 0 ? 0 : -EFAULT;
+}
+
 static int fake_xcr_write(struct platform *platform, uint32_t index, uint64_t value)
 {
 	struct fake_platform *fake = fake_of(platform);
@@ -245,6 +251,7 @@ static const struct platform_ops fake_platform_ops = {
 	.mmio_write = fake_mmio_write,
 	.msr_read = fake_msr_read,
 	.msr_write = fake_msr_write,
+	.xcr_read = fake_xcr_read,
 	.xcr_write = fake_xcr_write,
 	.memory_type_write = fake_memory_type_write,
 	.cpuid = fake_cpuid,

@@ -179,7 +179,11 @@ static void test_registers_one_by_one(void **state)
 		{"p100", "40a3010000000000"}, /* linear_pc */
 		{"P100=0000000000000000", "E0d"},
 		{"P12=34120100", "E16"},
-		{"p102", "00000000"},	 /* cpu_mode */
+		{"p102", "00000000"},	      /* cpu_mode */
+		{"p103", "0700000000000000"}, /* xcr0 */
+		{"P103=0300000000000000", "E0d"},
+		{"p104", "0200000000000000"}, /* debugctl */
+		{"P104=0000000000000000", "E0d"},
 		{"P110=44332211", "OK"}, /* rax_low: the other half stays */
 		{"p0", "4433221144332211"},
 		{"P120=78560000", "OK"}, /* rip_low */
@@ -212,6 +216,8 @@ static void test_registers_one_by_one(void **state)
 	};
 
 	(void)state;
+	client.spine.fake.platform.xcr0 = 7;
+	fake->debugctl = 2;
 	expect_all(pairs, ARRAY_SIZE(pairs));
 	assert_int_equal(vcpu->gpr[GPR_RBX], 1);
 	assert_int_equal(fake->seg[SEG_CS].selector, 0x1234);
@@ -416,7 +422,8 @@ static void test_numbers_are_frozen(void **state)
 		      {145, "idtr_limit"},  {146, "star"},	{150, "k_gs_base"},
 		      {154, "pat"},	    {155, "cpl"},	{156, "interrupt_shadow"},
 		      {157, "nmi_blocked"}, {256, "linear_pc"}, {257, "linear_sp"},
-		      {258, "cpu_mode"},    {276, "rsp_low"},	{288, "rip_low"}};
+		      {258, "cpu_mode"},    {259, "xcr0"},	{260, "debugctl"},
+		      {276, "rsp_low"},	    {288, "rip_low"}};
 	static char text[16384];
 
 	(void)state;

@@ -33,5 +33,8 @@ gdb.execute("target remote " + os.environ["CONTROL"])
 end
 delete
 print $cpu_mode
+# 0 without XSAVE
+print $xcr0 <= 1
+print $debugctl
 store steps_wait 0
 detach
