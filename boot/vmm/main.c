@@ -39,6 +39,9 @@ extern const struct backend_ops *const __start_backends[], *const __stop_backend
 extern const struct frontend_ops *const __start_frontends[], *const __stop_frontends[];
 extern const struct plugin *const __start_plugins[], *const __stop_plugins[];
 
+/* entry.S: where the image begins */
+extern const uint8_t vmm_header[];
+
 /* All of the vmm's mutable state that is not the VM's or in the pool. */
 static struct {
 	struct metal metal;
@@ -134,7 +137,7 @@ void trap_report(const struct trap_frame *frame)
 			   "undercroft: a machine check that our code cannot go on after (MCG_STATUS.RIPV)\n");
 	log_printf(&vmm.log, "undercroft: fatal: exception %llu error %llx in the hypervisor at image+%llx\n",
 		   (unsigned long long)frame->vector, (unsigned long long)frame->error,
-		   (unsigned long long)(frame->rip - ((uintptr_t)vmm_main & PAGE_MASK)));
+		   (unsigned long long)(frame->rip - (uintptr_t)vmm_header));
 	log_printf(&vmm.log, "rax=%llx rcx=%llx rdx=%llx rbx=%llx rsp=%llx rbp=%llx rsi=%llx rdi=%llx\n",
 		   (unsigned long long)frame->rax, (unsigned long long)frame->rcx, (unsigned long long)frame->rdx,
 		   (unsigned long long)frame->rbx, (unsigned long long)frame->rsp, (unsigned long long)frame->rbp,
