@@ -71,5 +71,7 @@ void guest_main(void)
 	print("guest: asking for S5\n");
 	print_drain();
 	ask((unsigned)s5);
-	check(false, "the machine is off");
+	/* the chipset takes its time, in which the CPU runs on */
+	for (;;)
+		__asm__ volatile("hlt");
 }
