@@ -23,4 +23,16 @@
 #define SELECTOR_CODE16 0x20
 #define SELECTOR_DATA16 0x28
 
+/* Assembly: what 64-bit code wants in DS, ES, SS, FS and GS. Changes EAX. */
+/* clang-format off */
+#define LOAD_DATA_SEGMENTS \
+	movl $SELECTOR_DATA, %eax; \
+	movl %eax, %ds; \
+	movl %eax, %es; \
+	movl %eax, %ss; \
+	xorl %eax, %eax; \
+	movl %eax, %fs; \
+	movl %eax, %gs
+/* clang-format on */
+
 #endif

@@ -39,13 +39,7 @@ clock_trampoline:
 	ljmpl	$SELECTOR_CODE64, $AT(code64)
 	.code64
 code64:
-	movl	$SELECTOR_DATA, %eax
-	movl	%eax, %ds
-	movl	%eax, %es
-	movl	%eax, %ss
-	xorl	%eax, %eax
-	movl	%eax, %fs
-	movl	%eax, %gs
+	LOAD_DATA_SEGMENTS
 	xorl	%ebp, %ebp
 	movq	clock_trampoline_page(%rip), %rdi
 	movq	clock_trampoline_setup(%rip), %rsi

@@ -10,13 +10,7 @@
 	.globl setup_entry
 setup_entry:
 	leaq setup_stack_top(%rip), %rsp
-	movl $SELECTOR_DATA, %eax
-	movl %eax, %ds
-	movl %eax, %es
-	movl %eax, %ss
-	xorl %eax, %eax
-	movl %eax, %fs
-	movl %eax, %gs
+	LOAD_DATA_SEGMENTS
 	xorl %ebp, %ebp
 	/* nobody zeroed this memory: the image ends before it */
 	movq %rdi, %rdx

@@ -29,13 +29,7 @@ vmm_entry:
 	leaq vmm_gdt(%rip), %rax
 	movq %rax, vmm_gdtr+2(%rip)
 	lgdt vmm_gdtr(%rip)
-	movl $SELECTOR_DATA, %eax
-	movl %eax, %ds
-	movl %eax, %es
-	movl %eax, %ss
-	xorl %eax, %eax
-	movl %eax, %fs
-	movl %eax, %gs
+	LOAD_DATA_SEGMENTS
 	/* the TSS' base, in three pieces */
 	leaq vmm_tss(%rip), %rax
 	movw %ax, vmm_gdt+SELECTOR_TSS+2(%rip)
