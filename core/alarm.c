@@ -8,6 +8,7 @@
  * exits until a look finds the guest behind a byte that could be one.
  */
 #include <undercroft/alarm.h>
+#include <undercroft/debug.h>
 #include <undercroft/errno.h>
 #include <undercroft/log.h>
 #include <undercroft/mem.h>
@@ -92,15 +93,6 @@ bool alarm_woken(struct vcpu *vcpu)
 	return true;
 }
 
-/* In 64-bit mode the base of CS is 0. */
-static gva_t linear(struct vcpu *vcpu)
-{
-	struct segment cs;
-
-	vcpu->backend->seg_get(vcpu, SEG_CS, &cs);
-	return code_is_64bit(vcpu) ? vcpu->rip : (uint32_t)(cs.base + vcpu->rip);
-}
-
 /*
  * The CPU executes the HLT at RIP. Its shadow lets an interrupt that waits come behind it, and end it; before it, the
  * guest would wait for the next one. Where the CPU has no shadow after an entry, such an interrupt exits instead.
@@ -120,7 +112,7 @@ void alarm_idle(struct vcpu *vcpu)
 	if (vcpu->exit.kind != EXIT_HLT)
 		return;
 	vcpu->idle.site_known = true;
-	vcpu->idle.site = linear(vcpu);
+	vcpu->idle.site = debug_pc(vcpu);
 	vcpu->idle.length = vcpu->exit.length;
 	hlt_enter(vcpu);
 }
@@ -161,7 +153,7 @@ void alarm_halt(struct vcpu *vcpu)
 	/* what is stepped does not wait */
 	if (!vcpu->vm->alarm || vcpu->rflags & X86_FLAGS_TF)
 		return;
-	at = linear(vcpu);
+	at = debug_pc(vcpu);
 	if (!is_behind_hlt(vcpu, at))
 		return;
 	if (vcpu->idle.site_known && at == vcpu->idle.site + vcpu->idle.length)

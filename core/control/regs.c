@@ -42,6 +42,8 @@ static uint64_t derived_get(struct vcpu *vcpu, enum layout_derived which)
 	enum cpu_mode mode;
 	struct segment s;
 
+	if (which == DERIVED_LINEAR_PC)
+		return debug_pc(vcpu);
 	if (which == DERIVED_XCR0)
 		return xcr0_get(vcpu->vm->platform);
 	if (which == DERIVED_DEBUGCTL)
@@ -50,11 +52,9 @@ static uint64_t derived_get(struct vcpu *vcpu, enum layout_derived which)
 	mode = mode_classify(&state);
 	if (which == DERIVED_CPU_MODE)
 		return mode;
-	vcpu->backend->seg_get(vcpu, which == DERIVED_LINEAR_PC ? SEG_CS : SEG_SS, &s);
-	if (which == DERIVED_LINEAR_PC)
-		return mode == MODE_LONG64 ? vcpu->rip : (uint32_t)(s.base + vcpu->rip);
 	if (mode == MODE_LONG64)
 		return vcpu->gpr[GPR_RSP];
+	vcpu->backend->seg_get(vcpu, SEG_SS, &s);
 	return (uint32_t)(s.base + (vcpu->gpr[GPR_RSP] & (s.attributes & SEG_ATTR_DB ? 0xffffffff : 0xffff)));
 }
 

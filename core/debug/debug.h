@@ -137,9 +137,6 @@ void debug_step_over(struct vcpu *vcpu, struct breakpoint *here, uint32_t code_m
 
 /* break.c */
 
-/* RIP as a linear address, as breakpoints have it. */
-gva_t debug_pc(struct vcpu *vcpu);
-
 /* The first breakpoint that is planted at the instruction pointer, or NULL. */
 struct breakpoint *debug_break_here(struct vcpu *vcpu);
 

@@ -175,6 +175,9 @@ int debug_mem_write(struct vcpu *vcpu, const struct debug_space *space, uint64_t
  */
 bool debug_nested(struct vcpu *vcpu, enum verdict *verdict);
 
+/* RIP as a linear address. */
+gva_t debug_pc(struct vcpu *vcpu);
+
 /* The view that is right while nothing is stepped. */
 const struct nested_view *debug_view(const struct vcpu *vcpu);
 
