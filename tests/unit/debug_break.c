@@ -528,14 +528,20 @@ static void test_bound_to_an_address_space(void **state)
 	assert_int_equal(debug_break_remove(vcpu, &request), -ENOENT);
 }
 
-/* The same memory at another linear address, as a library is in another program: its instruction is the guest's own. */
-static void test_by_another_address(void **state)
+/* PAGE is at LINEAR, and at the page behind it. */
+static void map_twice(void)
 {
-	(void)state;
 	spine_long64(&spine);
 	fake->reg[REG_CR3] = TABLE;
 	map(TABLE, LINEAR, PAGE);
 	map(TABLE, LINEAR + PAGE_SIZE, PAGE);
+}
+
+/* The same memory at another linear address, as a library is in another program: its instruction is the guest's own. */
+static void test_by_another_address(void **state)
+{
+	(void)state;
+	map_twice();
 	add(LINEAR + 0x10);
 	vcpu->rip = LINEAR + PAGE_SIZE + 0x10;
 	assert_int_equal(*touch(BREAK, ACCESS_EXEC), INT3);
@@ -928,10 +934,7 @@ static void test_release_while_a_false_condition_is_passed(void **state)
 static void test_one_of_two_goes(void **state)
 {
 	(void)state;
-	spine_long64(&spine);
-	fake->reg[REG_CR3] = TABLE;
-	map(TABLE, LINEAR, PAGE);
-	map(TABLE, LINEAR + PAGE_SIZE, PAGE);
+	map_twice();
 	add(LINEAR + 0x10);
 	add(LINEAR + PAGE_SIZE + 0x12);
 	vcpu->rip = LINEAR;

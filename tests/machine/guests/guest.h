@@ -147,6 +147,18 @@ static inline void cr4_set(uint32_t value)
 	__asm__ volatile("movl %0, %%cr4" : : "r"(value) : "memory");
 }
 
+/* CR0.PG */
+static inline void paging_set(bool on)
+{
+	__asm__ volatile("movl %%cr0, %%eax\n\t"
+			 "andl $0x7fffffff, %%eax\n\t"
+			 "orl %0, %%eax\n\t"
+			 "movl %%eax, %%cr0"
+			 :
+			 : "r"(on ? 0x80000000u : 0)
+			 : "eax", "memory");
+}
+
 static inline uint64_t msr_read(uint32_t index)
 {
 	uint64_t value;

@@ -26,7 +26,6 @@
 #define ENTRY_RW     0x03u
 #define ENTRY_LARGE  0x80u
 #define CR4_PSE	     0x10u
-#define CR0_PG	     0x80000000u
 #define VECTOR_BP    3
 #define VECTOR_PF    14
 
@@ -100,17 +99,6 @@ static void cr3_set(uint32_t directory)
 	__asm__ volatile("movl %0, %%cr3" : : "r"(directory) : "memory");
 }
 
-static void paging(bool on)
-{
-	__asm__ volatile("movl %%cr0, %%eax\n\t"
-			 "andl $0x7fffffff, %%eax\n\t"
-			 "orl %0, %%eax\n\t"
-			 "movl %%eax, %%cr0"
-			 :
-			 : "r"(on ? CR0_PG : 0)
-			 : "eax", "memory");
-}
-
 static void read(void *address)
 {
 	(void)*(volatile uint8_t *)address;
@@ -159,7 +147,7 @@ static void with_paging(void)
 	tables_write();
 	cr3_set(DIRECTORY(0));
 	sync();
-	paging(true);
+	paging_set(true);
 	check_equal(call(ALIAS + FUNCTION), 4, "not there any more");
 	check_equal(trap_call(read, (void *)PAGE), VECTOR_PF, "not mapped");
 	/* a fault alone, and nothing that says that something has changed */
@@ -182,7 +170,7 @@ static void with_paging(void)
 	cr3_set(DIRECTORY(1));
 	check_equal(call(PAGE + FUNCTION), 3, "the second address space");
 	check_sums("at the end");
-	paging(false);
+	paging_set(false);
 }
 
 void guest_main(void)

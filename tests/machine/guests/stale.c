@@ -9,7 +9,6 @@
 #define PTE_PRESENT 0x01u
 #define PTE_WRITE   0x02u
 #define PTE_LARGE   0x80u
-#define CR0_PG	    0x80000000u
 #define CR4_PSE	    0x10u
 #define VECTOR_PF   14
 #define PAGE	    0x40000000u /* where the code runs */
@@ -25,13 +24,7 @@ static void paging(bool on)
 	directory[PAGE >> 22] = (uint32_t)table | PTE_WRITE | PTE_PRESENT;
 	__asm__ volatile("movl %0, %%cr3" : : "r"(directory) : "memory");
 	cr4_set(cr4_get() | CR4_PSE);
-	__asm__ volatile("movl %%cr0, %%eax\n\t"
-			 "andl $0x7fffffff, %%eax\n\t"
-			 "orl %0, %%eax\n\t"
-			 "movl %%eax, %%cr0"
-			 :
-			 : "r"(on ? CR0_PG : 0)
-			 : "eax", "memory");
+	paging_set(on);
 }
 
 /* pushl %ebx; pushl %esi; movl $code, %esi; movw $PORT, %dx; movl $0, table; the instruction; popl %esi; popl %ebx; ret
