@@ -290,8 +290,7 @@ static __attribute__((noinline)) uint64_t hits_settle(struct vcpu *vcpu, uint64_
 void single_end(struct vcpu *vcpu, bool completed)
 {
 	struct single_state *single = &vcpu->single;
-	uint64_t hit, dr6;
-	bool trap;
+	uint64_t earned, dr6;
 
 	single->active = false;
 	single->completed = completed;
@@ -299,25 +298,27 @@ void single_end(struct vcpu *vcpu, bool completed)
 	if (single->int3)
 		*single->int3 = OPCODE_INT3;
 	single->int3 = NULL;
-	hit = dr_hits(vcpu);
-	if (hit)
-		hit = hits_settle(vcpu, hit, completed);
-	hit |= breakpoint_hits(vcpu);
+	earned = dr_hits(vcpu);
+	if (earned)
+		earned = hits_settle(vcpu, earned, completed);
+	earned |= breakpoint_hits(vcpu);
 	if (single->unusual) {
-		trap = unusual_settle(vcpu, completed);
+		if (unusual_settle(vcpu, completed))
+			earned |= DR6_BS;
 	} else {
 		tf_set(&vcpu->rflags, single->guest_tf);
-		trap = completed && single->guest_tf;
+		if (single->guest_tf && completed)
+			earned |= DR6_BS;
 	}
 	/* as the guest has it, but for the trap that it earns now */
 	dr6 = vcpu->dr.shadowed ? dr_get(vcpu, REG_DR6) : single->dr6_next;
-	if (!trap && !hit) {
+	if (!earned) {
 		dr_set(vcpu, REG_DR6, dr6);
 		return;
 	}
-	dr_set(vcpu, REG_DR6, (dr6 & ~(uint64_t)DR6_B) | hit);
+	dr_set(vcpu, REG_DR6, (dr6 & ~(uint64_t)DR6_B) | (earned & DR6_B));
 	if (completed)
-		event_queue_debug_trap(vcpu, hit | (trap ? DR6_BS : 0));
+		event_queue_debug_trap(vcpu, earned);
 }
 
 /* The redirection bitmap lies in front of the I/O bitmap. What cannot be read is #GP or #PF, which the CPU raises. */

@@ -154,7 +154,7 @@ int vmx_intercept(struct vcpu *vcpu, enum intercept_kind kind, uint32_t argument
 		if (argument > 31)
 			return -EINVAL;
 		bit_set((uint8_t *)&vmx->saved_exceptions, argument, on);
-		if (vmx->current && !vmx->stepping)
+		if (vmx->current && !vcpu->single.active)
 			vmcs_write(VMCS_EXCEPTION_BITMAP, vmx->saved_exceptions);
 		return 0;
 	case INTERCEPT_NMI_WINDOW:
@@ -184,21 +184,23 @@ int vmx_intercept(struct vcpu *vcpu, enum intercept_kind kind, uint32_t argument
  * shadow of STI or MOV SS already. SDM vol. 3, "Priority Among Simultaneous Exceptions and Interrupts" (6.9), "VM-Entry
  * Interruptibility" (26.3.1.5) and "Delivery of Pending Debug Exceptions after VM Entry" (26.7.3)
  */
+static void step_hold(struct vmx_vcpu *vmx, uint64_t blocking)
+{
+	vmx->step_blocking = blocking & VMCS_BLOCKING_SHADOW;
+	/* a data breakpoint that MOV SS hit */
+	vmx->step_pending = vmx->step_blocking ? vmcs_read(VMCS_GUEST_PENDING_DEBUG) : 0;
+	blocking = (blocking & ~(uint64_t)VMCS_BLOCKING_SHADOW) | VMCS_BLOCKING_MOV_SS;
+	vmcs_write(VMCS_GUEST_INTERRUPTIBILITY, blocking);
+	vmcs_write(VMCS_GUEST_PENDING_DEBUG, vmx->step_pending | VMCS_PENDING_BS);
+}
+
 static void step_begin(struct vmx_vcpu *vmx)
 {
 	uint64_t blocking = vmcs_read(VMCS_GUEST_INTERRUPTIBILITY);
 
-	vmx->stepping = true;
-	vmx->step_rip = vmx->vcpu.rip;
-	vmx->step_blocking = blocking & VMCS_BLOCKING_SHADOW;
-	/* a data breakpoint that MOV SS hit */
-	vmx->step_pending = vmx->step_blocking ? vmcs_read(VMCS_GUEST_PENDING_DEBUG) : 0;
-	vmx->step_held = vmx->step_blocking || vmx->vcpu.rflags & X86_FLAGS_IF;
-	if (vmx->step_held) {
-		blocking = (blocking & ~(uint64_t)VMCS_BLOCKING_SHADOW) | VMCS_BLOCKING_MOV_SS;
-		vmcs_write(VMCS_GUEST_INTERRUPTIBILITY, blocking);
-		vmcs_write(VMCS_GUEST_PENDING_DEBUG, vmx->step_pending | VMCS_PENDING_BS);
-	}
+	vmx->step_held = blocking & VMCS_BLOCKING_SHADOW || vmx->vcpu.rflags & X86_FLAGS_IF;
+	if (vmx->step_held)
+		step_hold(vmx, blocking);
 	vmcs_write(VMCS_EXCEPTION_BITMAP, 0xffffffff);
 	vmx->vcpu.rflags |= X86_FLAGS_TF;
 }
@@ -207,9 +209,8 @@ static void step_end(struct vmx_vcpu *vmx)
 {
 	uint64_t blocking;
 
-	vmx->stepping = false;
 	vmcs_write(VMCS_EXCEPTION_BITMAP, vmx->saved_exceptions);
-	if (!vmx->step_held || vmx->vcpu.rip != vmx->step_rip)
+	if (!vmx->step_held || vmx->vcpu.rip != vmx->vcpu.single.rip)
 		return;
 	/* given up before it completed */
 	blocking = vmcs_read(VMCS_GUEST_INTERRUPTIBILITY) & ~(uint64_t)VMCS_BLOCKING_SHADOW;

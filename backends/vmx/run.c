@@ -81,7 +81,7 @@ static inline unsigned exception_kind(void)
 {
 	uint32_t info = (uint32_t)vmcs_read(VMCS_EXIT_INTR_INFO);
 
-	if ((info & VMCS_EVENT_TYPE) >> VMCS_EVENT_TYPE_SHIFT != VMCS_EVENT_TYPE_NMI)
+	if ((info & VMCS_EVENT_TYPE) != VMCS_EVENT_TYPE_NMI << VMCS_EVENT_TYPE_SHIFT)
 		return EXIT_EXCEPTION;
 	/*
 	 * This exit blocks the CPU's NMIs. The next entry would end that, though not in Bochs 2.7 (cpu/vmx.cc,
@@ -92,7 +92,8 @@ static inline unsigned exception_kind(void)
 	return EXIT_NMI;
 }
 
-static __attribute__((noinline)) unsigned kind_find_other(struct vmx_vcpu *vmx, uint64_t reason)
+/* The reasons that want more than their kind. */
+static __attribute__((noinline)) unsigned kind_find(struct vmx_vcpu *vmx, uint64_t reason)
 {
 	if (!(reason & VMX_EXIT_REASON_FAILED)) {
 		/* bit 27 says that the CPU was in an enclave. SDM vol. 3, "Basic VM-Exit Information" (24.9.1) */
@@ -133,12 +134,6 @@ static __attribute__((noinline)) unsigned kind_find_other(struct vmx_vcpu *vmx, 
 	return EXIT_INVALID;
 }
 
-/* The reasons that want more than their kind. */
-static __attribute__((noinline)) unsigned kind_find(struct vmx_vcpu *vmx, uint64_t reason)
-{
-	return reason == VMX_EXIT_EXCEPTION ? exception_kind() : kind_find_other(vmx, reason);
-}
-
 /*
  * A single-step trap is pending behind MOV SS or STI and never otherwise: an entry with TF set asks for exactly that,
  * and an exit that is a fault has not completed its instruction. Not a quirk, since it holds on every CPU; but Bochs
@@ -147,14 +142,12 @@ static __attribute__((noinline)) unsigned kind_find(struct vmx_vcpu *vmx, uint64
  */
 static __attribute__((noinline)) void pending_debug_settle(void)
 {
-	uint64_t pending = vmcs_read(VMCS_GUEST_PENDING_DEBUG);
+	uint64_t pending = vmcs_read(VMCS_GUEST_PENDING_DEBUG), wanted = 0;
 
-	if (vmcs_read(VMCS_GUEST_DEBUGCTL) & DEBUGCTL_BTF)
-		return;
 	if (vmcs_read(VMCS_GUEST_INTERRUPTIBILITY) & VMCS_BLOCKING_SHADOW)
-		vmcs_write(VMCS_GUEST_PENDING_DEBUG, pending | VMCS_PENDING_BS);
-	else if (pending)
-		vmcs_write(VMCS_GUEST_PENDING_DEBUG, 0);
+		wanted = pending | VMCS_PENDING_BS;
+	if (wanted != pending && !(vmcs_read(VMCS_GUEST_DEBUGCTL) & DEBUGCTL_BTF))
+		vmcs_write(VMCS_GUEST_PENDING_DEBUG, wanted);
 }
 
 int vmx_exit(struct vmx_vcpu *vmx)
@@ -179,7 +172,7 @@ int vmx_exit(struct vmx_vcpu *vmx)
 		pending_debug_settle();
 	kind = __builtin_expect(reason < VMX_EXIT_REASON_COUNT, 1) ? kinds[reason] : EXIT_UNKNOWN;
 	if (__builtin_expect(kind == EXIT_UNKNOWN, 0))
-		kind = kind_find(vmx, reason);
+		kind = reason == VMX_EXIT_EXCEPTION ? exception_kind() : kind_find(vmx, reason);
 	vcpu->exit.kind = (uint8_t)kind;
 
 	leave = vcpu_exit(vcpu);

@@ -13,17 +13,15 @@
 #define VMX_VPID 1
 
 struct vmx_vcpu {
-	struct vcpu vcpu; /* first: vmx_enter relies on it */
-	bool launched;	  /* the next entry is a VMRESUME */
-	bool current;	  /* the VMCS can be read and written */
-	bool stepping;
+	struct vcpu vcpu;	   /* first: vmx_enter relies on it */
+	bool launched;		   /* the next entry is a VMRESUME */
+	bool current;		   /* the VMCS can be read and written */
 	bool step_held;		   /* interrupts are held off for it */
 	bool window;		   /* INTERCEPT_NMI_WINDOW is on */
 	bool paging;		   /* INTERCEPT_PAGING is on */
 	bool debug_registers;	   /* INTERCEPT_DR is on */
 	bool timing;		   /* the timer runs */
 	uint8_t step_blocking;	   /* VMCS_BLOCKING_SHADOW bits at the start of a step */
-	uint64_t step_rip;	   /* where it started */
 	uint64_t step_pending;	   /* the debug exceptions that its shadow holds back */
 	uint32_t saved_exceptions; /* intercepts as they are outside of a step */
 	struct vmx_controls controls;

@@ -10,6 +10,7 @@
 #include <x86/cr.h>
 
 #include "core/debug/debug.h"
+#include "core/exit.h"
 
 #define VECTOR_BP 3
 #define VECTOR_PF 14
@@ -22,25 +23,17 @@ const struct owner debug_owner = {.name = "debug"};
 /* Where the guest is. */
 struct place {
 	gva_t pc;
-	gva_t mask;	    /* outside of long mode, linear addresses have 32 bits */
 	uint32_t code_mode; /* SEG_ATTR_L and SEG_ATTR_DB, as they count */
 };
 
 static inline struct place place_get(struct vcpu *vcpu)
 {
-	bool lma = vcpu->backend->reg_get(vcpu, REG_EFER) & EFER_LMA;
-	struct place place = {
-		.pc = vcpu->rip,
-		.mask = lma ? ~0ull : UINT32_MAX,
-		.code_mode = vcpu->code_flags & (lma ? SEG_ATTR_L | SEG_ATTR_DB : SEG_ATTR_DB),
-	};
 	struct segment cs;
 
-	if (place.code_mode & SEG_ATTR_L)
-		return place;
+	if (code_is_64bit(vcpu))
+		return (struct place){.pc = vcpu->rip, .code_mode = SEG_ATTR_L};
 	vcpu->backend->seg_get(vcpu, SEG_CS, &cs);
-	place.pc = (uint32_t)(cs.base + vcpu->rip);
-	return place;
+	return (struct place){.pc = (uint32_t)(cs.base + vcpu->rip), .code_mode = vcpu->code_flags & SEG_ATTR_DB};
 }
 
 gva_t debug_pc(struct vcpu *vcpu)
@@ -48,9 +41,12 @@ gva_t debug_pc(struct vcpu *vcpu)
 	return place_get(vcpu).pc;
 }
 
-static inline bool is_planted_at(const struct breakpoint *b, const struct place *place)
+/* Outside of long mode, linear addresses have 32 bits. */
+static inline bool is_planted_at(struct vcpu *vcpu, const struct breakpoint *b, const struct place *place)
 {
-	return b->planted && !((b->address ^ place->pc) & place->mask);
+	gva_t differs = b->address ^ place->pc;
+
+	return b->planted && !(uint32_t)differs && (!differs || !(vcpu->backend->reg_get(vcpu, REG_EFER) & EFER_LMA));
 }
 
 struct breakpoint *debug_break_here(struct vcpu *vcpu)
@@ -62,7 +58,7 @@ struct breakpoint *debug_break_here(struct vcpu *vcpu)
 		return NULL;
 	place = place_get(vcpu);
 	for (struct breakpoint *b = debug->breaks; b < debug->breaks + debug->breaks_end; b++) {
-		if (is_planted_at(b, &place))
+		if (is_planted_at(vcpu, b, &place))
 			return b;
 	}
 	return NULL;
@@ -330,7 +326,7 @@ void debug_break_arrived(struct vcpu *vcpu)
 	struct place place = place_get(vcpu);
 
 	for (struct breakpoint *b = debug->breaks; b < debug->breaks + debug->breaks_end; b++) {
-		if ((is_planted_at(b, &place) ||
+		if ((is_planted_at(vcpu, b, &place) ||
 		     (b->slot && b->kind == BREAK_HARD && b->address == place.pc && debug_break_counts(vcpu, b))) &&
 		    debug_break_report(vcpu, b))
 			return;
@@ -338,7 +334,7 @@ void debug_break_arrived(struct vcpu *vcpu)
 }
 
 /* One whose INT3 the guest has come to by another linear address than its own, or NULL. */
-static struct breakpoint *planted_elsewhere(struct vcpu *vcpu, gva_t pc)
+static __attribute__((noinline)) struct breakpoint *planted_elsewhere(struct vcpu *vcpu, gva_t pc)
 {
 	struct debug *debug = vcpu->debug;
 	struct mem_mapping mapping;
@@ -363,7 +359,7 @@ bool debug_break_hit(struct vcpu *vcpu)
 	place = place_get(vcpu);
 	/* one in a debug register has had its turn */
 	for (struct breakpoint *b = debug->breaks, *end = b + debug->breaks_end; b < end; b++) {
-		if (!is_planted_at(b, &place))
+		if (!is_planted_at(vcpu, b, &place))
 			continue;
 		hit = b;
 		if (debug_break_report(vcpu, b))

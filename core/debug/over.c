@@ -54,8 +54,8 @@ void debug_step_over(struct vcpu *vcpu, struct breakpoint *here, uint32_t code_m
 		vcpu->work |= WORK_STOP;
 		return;
 	}
-	*here->int3 = here->insn.bytes[0];
 	vcpu->single.int3 = here->int3;
+	*vcpu->single.int3 = here->insn.bytes[0];
 	if (vcpu->debug->registers)
 		debug_registers_pass(vcpu);
 	single_begin(vcpu, &here->insn);

@@ -118,7 +118,8 @@ struct backend_ops {
 
 	/*
 	 * on: the next entry executes one instruction and exits with EXIT_EXCEPTION; exceptions of any vector exit,
-	 * interrupts and NMIs stay pending. off: back to normal. The guest's own TF is kept by core.
+	 * interrupts and NMIs stay pending. off: back to normal. The guest's own TF is kept by core, and
+	 * vcpu->single says already what is to be, where the instruction is and, off, whether it was carried out.
 	 */
 	void (*step)(struct vcpu *vcpu, bool on);
 

@@ -563,6 +563,40 @@ static void test_by_another_address(void **state)
 	trap();
 }
 
+/* What is above 4 GiB: outside of long mode there is nothing, in 32-bit code of long mode it is another address. */
+static void test_upper_half_of_an_address(void **state)
+{
+	(void)state;
+	spine_prot32(&spine);
+	add(BREAK | GIB(4));
+	assert_int_equal(fetch(BREAK), INT3);
+	execute_int3();
+	assert_int_equal(stops, 1);
+	vcpu->rip++;
+	trap();
+	take_out(BREAK | GIB(4));
+
+	map_twice();
+	map(TABLE, (uint32_t)LINEAR, PAGE);
+	add(LINEAR + 0x10);
+	fake->seg[SEG_CS].attributes &= (uint16_t)~SEG_ATTR_L;
+	vcpu->rip = (uint32_t)LINEAR + 0x10;
+	assert_int_equal(*touch(BREAK, ACCESS_EXEC), INT3);
+	execute_int3();
+	assert_int_equal(stops, 1);
+	assert_null(spine_injected(&spine));
+	vcpu->rip++;
+	trap();
+	/* and above the selector's base */
+	add((uint32_t)LINEAR + 0x10);
+	fake->seg[SEG_CS].base = LINEAR & 0xff000000;
+	vcpu->rip = ((uint32_t)LINEAR & 0xffffff) + 0x10;
+	execute_int3();
+	assert_int_equal(stops, 2);
+	vcpu->rip++;
+	trap();
+}
+
 /* A change of CR3 happens in the CPU, and the breakpoint is where it leads afterwards. */
 static void test_follows_paging(void **state)
 {
@@ -1064,6 +1098,7 @@ int main(void)
 		TEST(test_waits_until_mapped),
 		TEST(test_bound_to_an_address_space),
 		TEST(test_by_another_address),
+		TEST(test_upper_half_of_an_address),
 		TEST(test_follows_paging),
 		TEST(test_follows_cr3_of_ours),
 		TEST(test_paging_instruction_that_faults),

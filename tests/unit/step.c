@@ -881,6 +881,13 @@ static void test_dr6_restored(void **state)
 	begin(HIDDEN, ACCESS_READ);
 	spine_exit(&spine, EXIT_NMI, 0, NULL, NULL);
 	assert_int_equal(fake->reg[REG_DR6], 0xffff0ff5 | DR6_BS);
+	/* nor has the guest's own TF earned a trap */
+	vcpu->rflags |= X86_FLAGS_TF;
+	begin(HIDDEN, ACCESS_READ);
+	spine_exit(&spine, EXIT_NMI, 0, NULL, NULL);
+	assert_int_equal(fake->reg[REG_DR6], 0xffff0ff5 | DR6_BS);
+	assert_null(spine_injected(&spine));
+	assert_true(vcpu->rflags & X86_FLAGS_TF);
 }
 
 /* DR7.RWn of all four */

@@ -708,6 +708,12 @@ static void test_pending_debug(void **state)
 	vmcs_write(VMCS_GUEST_INTERRUPTIBILITY, VMCS_BLOCKING_MOV_SS);
 	(void)leave_with(VMX_EXIT_EPT_VIOLATION);
 	assert_int_equal(vmcs_read(VMCS_GUEST_PENDING_DEBUG), VMCS_PENDING_BS);
+	/* with BTF it waits for a branch */
+	vmcs_write(VMCS_GUEST_DEBUGCTL, DEBUGCTL_BTF);
+	vmcs_write(VMCS_GUEST_PENDING_DEBUG, 0);
+	(void)leave_with(VMX_EXIT_EPT_VIOLATION);
+	assert_int_equal(vmcs_read(VMCS_GUEST_PENDING_DEBUG), 0);
+	vmcs_write(VMCS_GUEST_DEBUGCTL, 0);
 }
 
 static void test_detail(void **state)
@@ -905,44 +911,64 @@ static void test_debug_register_exits(void **state)
 	assert_int_equal(vmcs_read(VMCS_PROCESSOR_CONTROLS) & 1 << 23, 0);
 }
 
+/* As single_begin() and single_end() have it. */
+static void step(bool on)
+{
+	vcpu->single.active = on;
+	if (on)
+		vcpu->single.rip = vcpu->rip;
+	ops->step(vcpu, on);
+}
+
 static void test_step(void **state)
 {
 	(void)state;
 	vcpu->rip = CODE;
 	vcpu->rflags = X86_FLAGS_FIXED;
-	ops->step(vcpu, true);
+	step(true);
 	assert_true(vcpu->rflags & X86_FLAGS_TF);
 	assert_int_equal(vmcs_read(VMCS_EXCEPTION_BITMAP), 0xffffffff);
 	assert_int_equal(vmcs_read(VMCS_PIN_CONTROLS) & 9, 8);
-	ops->step(vcpu, false);
+	step(false);
 	assert_int_equal(vmcs_read(VMCS_EXCEPTION_BITMAP), 0);
 	assert_int_equal(vmcs_read(VMCS_PIN_CONTROLS) & 9, 8);
 	/* interrupts that the guest could take wait */
 	vcpu->rflags = X86_FLAGS_FIXED | X86_FLAGS_IF;
-	ops->step(vcpu, true);
+	step(true);
 	assert_int_equal(vmcs_read(VMCS_PIN_CONTROLS) & 9, 8);
 	assert_int_equal(vmcs_read(VMCS_GUEST_INTERRUPTIBILITY), VMCS_BLOCKING_MOV_SS);
 	assert_int_equal(vmcs_read(VMCS_GUEST_PENDING_DEBUG), VMCS_PENDING_BS);
-	ops->step(vcpu, false);
+	step(false);
 	assert_int_equal(vmcs_read(VMCS_GUEST_INTERRUPTIBILITY), 0);
 	assert_int_equal(vmcs_read(VMCS_GUEST_PENDING_DEBUG), 0);
 	/* STI's shadow is given back */
 	vmcs_write(VMCS_GUEST_INTERRUPTIBILITY, VMCS_BLOCKING_STI);
-	ops->step(vcpu, true);
+	step(true);
 	assert_int_equal(vmcs_read(VMCS_PIN_CONTROLS) & 9, 8);
 	assert_int_equal(vmcs_read(VMCS_GUEST_INTERRUPTIBILITY), VMCS_BLOCKING_MOV_SS);
 	assert_int_equal(vmcs_read(VMCS_GUEST_PENDING_DEBUG), VMCS_PENDING_BS);
-	ops->step(vcpu, false);
+	step(false);
 	assert_int_equal(vmcs_read(VMCS_GUEST_INTERRUPTIBILITY), VMCS_BLOCKING_STI);
 	assert_int_equal(vmcs_read(VMCS_GUEST_PENDING_DEBUG), 0);
 	/* and MOV SS', with the breakpoint that it hit: B1 and "enabled breakpoint" */
 	vmcs_write(VMCS_GUEST_INTERRUPTIBILITY, VMCS_BLOCKING_MOV_SS);
 	vmcs_write(VMCS_GUEST_PENDING_DEBUG, 0x1002);
-	ops->step(vcpu, true);
+	step(true);
 	assert_int_equal(vmcs_read(VMCS_GUEST_PENDING_DEBUG), 0x1002 | VMCS_PENDING_BS);
-	ops->step(vcpu, false);
+	step(false);
 	assert_int_equal(vmcs_read(VMCS_GUEST_INTERRUPTIBILITY), VMCS_BLOCKING_MOV_SS);
 	assert_int_equal(vmcs_read(VMCS_GUEST_PENDING_DEBUG), 0x1002);
+	/* what the instruction has left behind stays; what was asked for meanwhile comes */
+	step(true);
+	assert_int_equal(ops->intercept(vcpu, INTERCEPT_EXCEPTION, 3, true), 0);
+	assert_int_equal(vmcs_read(VMCS_EXCEPTION_BITMAP), 0xffffffff);
+	vmcs_write(VMCS_GUEST_INTERRUPTIBILITY, VMCS_BLOCKING_STI);
+	vmcs_write(VMCS_GUEST_PENDING_DEBUG, 0);
+	vcpu->rip++;
+	step(false);
+	assert_int_equal(vmcs_read(VMCS_EXCEPTION_BITMAP), 1 << 3);
+	assert_int_equal(vmcs_read(VMCS_GUEST_INTERRUPTIBILITY), VMCS_BLOCKING_STI);
+	assert_int_equal(vmcs_read(VMCS_GUEST_PENDING_DEBUG), 0);
 }
 
 static void test_debugctl(void **state)
