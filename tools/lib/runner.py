@@ -27,6 +27,7 @@ import wire
 SEEN, CANNOT_RUN, TIMEOUT, DIED, POWERED_OFF, FAIL_SEEN, RESET, INTERRUPTED = 0, 1, 3, 4, 5, 6, 7, 130
 
 SCREEN_INTERVAL = 0.2
+QUIT_SECONDS = 60  # then an emulator that was told to end is killed
 LINGER = 0.3, 3.0  # after a --fail expression: until the ports were quiet that long, at most that long
 LOOKBACK = 4096  # how much before new output may belong to a match
 ESCAPE = 0x01  # Ctrl-A
@@ -207,7 +208,7 @@ class Run:
             return
         if not self._died() and self.machine.monitor:
             self.machine.quit()
-            select.select([self.pidfd], [], [], 5)
+            select.select([self.pidfd], [], [], QUIT_SECONDS)
         if not self._died():
             os.kill(self.process.pid, signal.SIGKILL)
             self._record(*os.wait4(self.process.pid, 0)[1:])
