@@ -37,7 +37,8 @@ struct fake_stub {
 	unsigned drop;	   /* so many questions are not heard */
 	unsigned deaf;	   /* hangs up at this question, counted from 1; 0: never */
 	unsigned delay_ms; /* before each answer */
-	unsigned slow_ms;  /* before the first one */
+	unsigned late;	   /* answers nothing until so many questions have come; plain */
+	bool held;	   /* answers the next question when it is interrupted */
 	unsigned fast;	   /* framed: its clock is so many times as fast; 0: it is not */
 	bool gives_up;	   /* framed: takes a client that lets it go for lost, and says so */
 	/* more than the script: returns whether it has written an answer, or NULL */
@@ -56,6 +57,7 @@ struct fake_stub {
 	atomic_bool over;
 	bool in_frames, running, acks_off;
 	size_t said_length;
+	uint64_t looked_us, fast_us;
 	const char *bulk_left;
 	struct packet_reader reader;
 	char reply[2 * FAKE_STUB_ANSWER_MAX + 8];

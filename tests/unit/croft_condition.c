@@ -45,7 +45,7 @@ static int set_up(void **state)
 	shell.out.to = stdout;
 	shell.target = stub.target;
 	shell.symbols = symbols_new();
-	assert_int_equal(shell_attach(&shell, CROFT_OPEN_PLAIN, 5000), OUTCOME_DONE);
+	assert_int_equal(shell_attach(&shell, CROFT_OPEN_PLAIN, 60000), OUTCOME_DONE);
 	assert_int_equal(symbols_load(shell.symbols, path, &error), CROFT_OK);
 	unlink(path);
 	return 0;

@@ -17,7 +17,7 @@
 #include "client/libcroft/croft.h"
 #include "tests/fakes/fake_stub.h"
 
-#define TIMEOUT_MS 2000u
+#define TIMEOUT_MS 60000u
 #define MEMORY	   0x100000u
 #define HIDDEN	   0x80000u /* a page that cannot be read */
 

@@ -19,7 +19,7 @@
 #include "client/libcroft/proxy_request.h"
 #include "tests/fakes/fake_stub.h"
 
-#define TIMEOUT_MS 2000
+#define TIMEOUT_MS 60000
 #define STOPPED	   "T05swbreak:;thread:1;06:0600000000000000;07:0700000000000000;10:10000081ffffffff;"
 #define RUNNING	   "E0b"
 
@@ -695,7 +695,7 @@ static void test_an_answer_that_does_not_come(void **state)
 	struct fixture *f = *state;
 
 	croft_vm_interrupt(f->vm);
-	f->stub.slow_ms = 50;
+	f->stub.held = true;
 	assert_int_equal(say(f, "g", 1), CROFT_ERROR_INTERRUPTED);
 	assert_string_equal(hear(f), "E05");
 	/* whose addresses are meant is not known any more */

@@ -25,7 +25,7 @@
 #include "client/libcroft/transport.h"
 #include "tests/fakes/fake_stub.h"
 
-#define TIMEOUT_MS 5000u
+#define TIMEOUT_MS 60000u
 #define LINE_SIZE  16384
 
 /* --- the session ------------------------------------------------------------------------------------------------- */

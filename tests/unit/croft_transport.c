@@ -27,7 +27,7 @@
 #include "client/libcroft/croft.h"
 #include "tests/fakes/fake_stub.h"
 
-#define TIMEOUT_MS 10000u
+#define TIMEOUT_MS 60000u
 
 static const struct fake_line script[] = {
 	{"qSupported*", "PacketSize=1000;qXfer:croft.log:read+"},

@@ -173,7 +173,7 @@ static int set_up_as(void **state, bool json, bool attach)
 	if (attach) {
 		fake_stub_start(&f->stub);
 		f->shell.target = f->stub.target;
-		assert_int_equal(shell_attach(&f->shell, CROFT_OPEN_PLAIN, 1000), OUTCOME_DONE);
+		assert_int_equal(shell_attach(&f->shell, CROFT_OPEN_PLAIN, 60000), OUTCOME_DONE);
 	}
 	return 0;
 }

@@ -22,10 +22,13 @@
 #include "client/libcroft/wire.h"
 #include "tests/fakes/fake_stub.h"
 
-/* Long enough for any machine; where it is waited for, shorter. */
-#define TIMEOUT_MS 5000u
+/* Long enough for any machine, whatever else it does; where it is waited for, shorter. */
+#define TIMEOUT_MS 60000u
 #define SHORT_MS   300u
-#define MIDDLE_MS  1000u
+#define MIDDLE_MS  2000u
+
+#define LIMIT_MS  60000u
+#define MOMENT_MS 10u
 
 #define SUPPORTED_OURS                                                                                    \
 	"PacketSize=1000;vContSupported+;swbreak+;hwbreak+;ConditionalBreakpoints+;qXfer:features:read+;" \
@@ -253,7 +256,7 @@ static void test_a_silent_wire(void **state)
 	assert_int_equal(croft_vm_open(stub->target, 0, SHORT_MS, &vm, &error), CROFT_ERROR_TIMEOUT);
 	assert_null(vm);
 	assert_non_null(strstr(error.text, "no answer in 300 ms"));
-	assert_true(wire_now_us() - start < 2000000);
+	assert_true(wire_now_us() - start < 1000ull * CROFT_TIMEOUT_MS);
 	fake_stub_end(stub);
 	free(stub);
 }
@@ -267,7 +270,7 @@ static void test_a_first_question_that_is_lost(void **state)
 
 	stub->drop = 1;
 	fake_stub_start(stub);
-	assert_int_equal(croft_vm_open(stub->target, 0, 5000, &vm, &error), CROFT_OK);
+	assert_int_equal(croft_vm_open(stub->target, 0, TIMEOUT_MS, &vm, &error), CROFT_OK);
 	assert_true(croft_vm_is_framed(vm));
 	close_vm(stub, vm);
 }
@@ -281,7 +284,7 @@ static void test_a_first_answer_that_is_late(void **state)
 	uint64_t value;
 	(void)state;
 
-	stub->slow_ms = 2300;
+	stub->late = 3;
 	open_vm(stub, 0, &vm);
 	assert_true(croft_vm_is_framed(vm));
 	assert_int_equal(stub->byes, 0);
@@ -290,14 +293,14 @@ static void test_a_first_answer_that_is_late(void **state)
 	close_vm(stub, vm);
 
 	stub = make_stub(ours);
-	stub->slow_ms = 2300;
-	open_vm(stub, 0, &vm);
+	stub->late = 3;
+	open_vm_within(stub, 0, 3 * MIDDLE_MS, &vm);
 	assert_false(croft_vm_is_framed(vm));
-	assert_int_equal(fake_stub_count(stub, "Qcroft.frame:1"), 3);
+	assert_true(fake_stub_count(stub, "Qcroft.frame:1") >= 3);
 	assert_int_equal(croft_cpu_read(croft_vm_cpu(vm), "rax", &value, &error), CROFT_OK);
 	assert_int_equal(value, 1);
 	/* the same, later */
-	stub->slow_ms = 2300;
+	stub->late = 2;
 	assert_int_equal(croft_cpu_read(croft_vm_cpu(vm), "cr0", &value, &error), CROFT_OK);
 	assert_int_equal(value, 0x80500033);
 	assert_int_equal(croft_cpu_read(croft_vm_cpu(vm), "cr3", &value, &error), CROFT_OK);
@@ -363,7 +366,7 @@ static void test_noise(void **state)
 		_exit(0);
 	}
 	close(pair[0]);
-	assert_int_equal(croft_vm_open(target, 0, 1000, &vm, &error), CROFT_ERROR_PROTOCOL);
+	assert_int_equal(croft_vm_open(target, 0, MIDDLE_MS, &vm, &error), CROFT_ERROR_PROTOCOL);
 	assert_non_null(strstr(error.text, "another speed"));
 	assert_int_equal(waitpid(child, NULL, 0), child);
 }
@@ -766,9 +769,9 @@ static void test_a_guest_that_cannot_be_stopped(void **state)
 	assert_true(croft_vm_is_running(vm));
 	/* frames end it all the same */
 	assert_int_equal(croft_vm_close(vm, &error), CROFT_OK);
-	for (unsigned i = 0; i < 100 && stub->byes < 2; i++)
-		usleep(10000);
-	assert_true(stub->byes >= 1);
+	for (unsigned i = 0; i < LIMIT_MS / MOMENT_MS && !stub->byes; i++)
+		usleep(1000 * MOMENT_MS);
+	assert_int_equal(stub->byes, 1);
 	fake_stub_end(stub);
 	free(stub);
 }
@@ -1098,8 +1101,8 @@ static void test_log_text_flows(void **state)
 	open_vm(stub, 0, &vm);
 	croft_vm_set_text_handler(vm, keep_text, &kept);
 	stub->log = log;
-	for (unsigned i = 0; i < 100 && strlen(kept.log) < 6000; i++)
-		assert_int_equal(croft_vm_pump(vm, 10, &error), CROFT_OK);
+	for (unsigned i = 0; i < LIMIT_MS / MOMENT_MS && strlen(kept.log) < 6000; i++)
+		assert_int_equal(croft_vm_pump(vm, MOMENT_MS, &error), CROFT_OK);
 	assert_string_equal(kept.log, log);
 	close_vm(stub, vm);
 	free(log);
@@ -1241,7 +1244,7 @@ static void test_an_answer_that_never_comes(void **state)
 	open_vm_within(stub, 0, MIDDLE_MS, &vm);
 	start = wire_now_us();
 	assert_int_equal(croft_cpu_read(croft_vm_cpu(vm), "cr0", &value, &error), CROFT_ERROR_TIMEOUT);
-	assert_true(wire_now_us() - start >= MIDDLE_MS * 1000 && wire_now_us() - start < 4 * MIDDLE_MS * 1000);
+	assert_true(wire_now_us() - start >= MIDDLE_MS * 1000);
 	/* nothing that comes later is taken for another answer */
 	assert_int_equal(croft_cpu_read(croft_vm_cpu(vm), "rbx", &value, &error), CROFT_ERROR_TIMEOUT);
 	assert_int_not_equal(croft_vm_close(vm, &error), CROFT_OK);
