@@ -19,6 +19,11 @@ import common
 
 ANSWER_SECONDS = 300  # the longest that the monitor may take; it answers in milliseconds on a quiet machine
 
+# Words for tools/machine: a guest's timeouts are the same on a computer that is slow. Instructions are the clock, as with
+# --icount, but an idle machine waits as long as the computer: skipping that makes Linux give up on a disk whose data are
+# on their way.
+STEADY_CLOCK = ("--qemu-arg", "-icount shift=3,sleep=on -rtc base=2024-01-01T00:00:00,clock=vm")
+
 
 class Monitor:
     """QEMU's machine protocol (QMP) on a connected socket."""

@@ -18,6 +18,7 @@ OUT, BUILD = Path(os.environ["OUT"]), Path(os.environ["BUILD"])
 PAGE = 4096
 ELF, LIME, RAW = range(3)
 LOST = 6
+TIMEOUT_MS = 60000  # an emulator that gets no CPU for seconds is no broken link
 
 
 class Failed(Exception):
@@ -51,7 +52,7 @@ class Vm:
         self.error, self.vm = Error(), c_void_p()
         self.library.croft_vm_cpu.restype = c_void_p
         self.library.croft_vm_cpu.argtypes = [c_void_p]
-        self.check("croft_vm_open", (target or f"tcp:{os.environ['CONTROL']}").encode(), 0, 0, byref(self.vm))
+        self.check("croft_vm_open", (target or f"tcp:{os.environ['CONTROL']}").encode(), 0, TIMEOUT_MS, byref(self.vm))
 
     def check(self, name, *arguments):
         if getattr(self.library, name)(*arguments, byref(self.error)):
@@ -146,7 +147,7 @@ def start_machine(program, when):
     log = OUT / "log.txt"
     command = [
         Path(__file__).parents[3] / "tools/machine", "run", os.environ["MACHINE"], "--stick", os.environ["STICK"],
-        "--disk", os.environ["DISK"], *shlex.split(os.environ["WORDS"]), "--timeout", "900", "--log", log,
+        "--disk", os.environ["DISK"], *shlex.split(os.environ["WORDS"]), "--timeout", "3600", "--log", log,
         "--serial", OUT / "serial.txt", "--control", "uart=tcp:0", "--attach", program,
         "--attach-when", when, "--attach-output", OUT / "control.txt",
         # the client is the test: when it is gone the machine may go

@@ -6,7 +6,7 @@ import re
 import socket
 import sys
 
-SECONDS = 60  # for each answer
+SECONDS = 300  # for each answer
 
 
 class Debugger:
