@@ -138,10 +138,15 @@ void trap_report(const struct trap_frame *frame)
 	log_printf(&vmm.log, "undercroft: fatal: exception %llu error %llx in the hypervisor at image+%llx\n",
 		   (unsigned long long)frame->vector, (unsigned long long)frame->error,
 		   (unsigned long long)(frame->rip - (uintptr_t)vmm_header));
-	log_printf(&vmm.log, "rax=%llx rcx=%llx rdx=%llx rbx=%llx rsp=%llx rbp=%llx rsi=%llx rdi=%llx\n",
-		   (unsigned long long)frame->rax, (unsigned long long)frame->rcx, (unsigned long long)frame->rdx,
-		   (unsigned long long)frame->rbx, (unsigned long long)frame->rsp, (unsigned long long)frame->rbp,
+	log_printf(&vmm.log, "cr2=%llx rflags=%llx rsp=%llx rbp=%llx\n", (unsigned long long)cpu_cr2(),
+		   (unsigned long long)frame->rflags, (unsigned long long)frame->rsp, (unsigned long long)frame->rbp);
+	log_printf(&vmm.log, "rax=%llx rcx=%llx rdx=%llx rbx=%llx rsi=%llx rdi=%llx\n", (unsigned long long)frame->rax,
+		   (unsigned long long)frame->rcx, (unsigned long long)frame->rdx, (unsigned long long)frame->rbx,
 		   (unsigned long long)frame->rsi, (unsigned long long)frame->rdi);
+	log_printf(&vmm.log, "r8=%llx r9=%llx r10=%llx r11=%llx r12=%llx r13=%llx r14=%llx r15=%llx\n",
+		   (unsigned long long)frame->r8, (unsigned long long)frame->r9, (unsigned long long)frame->r10,
+		   (unsigned long long)frame->r11, (unsigned long long)frame->r12, (unsigned long long)frame->r13,
+		   (unsigned long long)frame->r14, (unsigned long long)frame->r15);
 	cpu_halt();
 }
 
