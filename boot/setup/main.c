@@ -137,10 +137,11 @@ bool trap_take(const struct trap_frame *frame)
 void trap_report(const struct trap_frame *frame)
 {
 	log_printf(&setup.log,
-		   "undercroft: setup failed: exception %llu error %llx at %llx, rax %llx rdx %llx rsp %llx. "
+		   "undercroft: setup failed: exception %llu error %llx at %llx, cr2 %llx, rax %llx rdx %llx rsp %llx. "
 		   "Stopped.\n",
 		   (unsigned long long)frame->vector, (unsigned long long)frame->error, (unsigned long long)frame->rip,
-		   (unsigned long long)frame->rax, (unsigned long long)frame->rdx, (unsigned long long)frame->rsp);
+		   (unsigned long long)cpu_cr2(), (unsigned long long)frame->rax, (unsigned long long)frame->rdx,
+		   (unsigned long long)frame->rsp);
 	cpu_halt();
 }
 
