@@ -68,7 +68,7 @@ def need_dependency(relative):
     return path
 
 
-def run(*command, timeout=120, **options):
+def run(*command, timeout=600, **options):
     """Runs a helper program; its output is shown only when it fails."""
     command = [str(part) for part in command]
     need_program(command[0])

@@ -15,8 +15,11 @@ stepi
 delete
 python
 import os, signal, threading
-# at any moment: there is nothing to wait for
-threading.Timer(3, os.kill, (os.getpid(), signal.SIGINT)).start()
+# at any moment, once it runs
+def soon(event):
+    gdb.events.cont.disconnect(soon)
+    threading.Timer(3, os.kill, (os.getpid(), signal.SIGINT)).start()
+gdb.events.cont.connect(soon)
 gdb.execute("continue", to_string=True)
 print("stopped in", gdb.parse_and_eval("$cpu_mode"))
 registers = gdb.execute("monitor info registers", to_string=True)

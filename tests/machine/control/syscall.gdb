@@ -10,13 +10,16 @@ def register(name):
     return int(gdb.parse_and_eval(f"(unsigned long)${name}"))
 def bytes_at(address, length):
     return bytes(gdb.selected_inferior().read_memory(address, length))
+def soon(event):
+    gdb.events.cont.disconnect(soon)
+    threading.Timer(1, os.kill, (os.getpid(), signal.SIGINT)).start()
 def entry_find():
-    # at any moment: there is nothing to wait for
+    # at any moment, once it runs
     for _ in range(300):
         entry = int(quiet(f"monitor msr {LSTAR:x}"), 16)
         if entry:
             return entry
-        threading.Timer(1, os.kill, (os.getpid(), signal.SIGINT)).start()
+        gdb.events.cont.connect(soon)
         quiet("continue")
 def go_to(*addresses):
     for address in addresses:
