@@ -48,6 +48,8 @@ static struct {
 	struct log log;
 	char ring[16384];
 	struct screen screen;
+	const struct trap_frame *trap[2]; /* exceptions in our own code: the first, and one in what told it */
+	unsigned trap_count;
 	struct {
 		uint64_t memory[FRONTEND_SIZE_MAX / 8]; /* begins with struct frontend */
 		struct region region[FRONTEND_REGION_MAX];
@@ -92,9 +94,6 @@ void vmm_main(const void *handoff, uint64_t handoff_size, uint64_t mapped);
 /* The last words: on the log and on a screen that can be read, whatever the guest made of it. */
 static void fatal_screen(void)
 {
-	screen_init(&vmm.screen, &vmm.machine.framebuffer, vmm.has_font ? vmm.font : NULL);
-	screen_take(&vmm.screen, vmm.machine.quirks);
-	log_sink_add(&vmm.log, &vmm.screen.sink);
 	if (vmm.log_sink.frontend) {
 		/* straight to the wire, whoever is attached: nobody serves a client any more */
 		log_sink_remove(&vmm.log, &vmm.link.log);
@@ -102,6 +101,9 @@ static void fatal_screen(void)
 		log_sink_add(&vmm.log, &vmm.log_sink.sink);
 		vmm.log_sink.patience_us = FRONTEND_LAST_WORDS_US;
 	}
+	screen_init(&vmm.screen, &vmm.machine.framebuffer, vmm.has_font ? vmm.font : NULL);
+	screen_take(&vmm.screen, vmm.machine.quirks);
+	log_sink_add(&vmm.log, &vmm.screen.sink);
 	log_printf(&vmm.log, "Undercroft " UNDERCROFT_VERSION " stopped the machine.\n");
 }
 
@@ -129,9 +131,8 @@ bool trap_take(const struct trap_frame *frame)
 	return frame->vector == TRAP_MC && event_machine_check_arrived(vcpu);
 }
 
-void trap_report(const struct trap_frame *frame)
+static void trap_tell(const struct trap_frame *frame)
 {
-	fatal_screen();
 	if (frame->vector == TRAP_MC)
 		log_printf(&vmm.log,
 			   "undercroft: a machine check that our code cannot go on after (MCG_STATUS.RIPV)\n");
@@ -147,6 +148,19 @@ void trap_report(const struct trap_frame *frame)
 		   (unsigned long long)frame->r8, (unsigned long long)frame->r9, (unsigned long long)frame->r10,
 		   (unsigned long long)frame->r11, (unsigned long long)frame->r12, (unsigned long long)frame->r13,
 		   (unsigned long long)frame->r14, (unsigned long long)frame->r15);
+}
+
+void trap_report(const struct trap_frame *frame)
+{
+	if (vmm.trap_count == ARRAY_SIZE(vmm.trap))
+		cpu_halt();
+	vmm.trap[vmm.trap_count++] = frame;
+	if (vmm.trap_count == 1)
+		fatal_screen();
+	else
+		log_sink_remove(&vmm.log, &vmm.screen.sink);
+	for (unsigned i = 0; i < vmm.trap_count; i++)
+		trap_tell(vmm.trap[i]);
 	cpu_halt();
 }
 
