@@ -127,14 +127,29 @@ static void out_data(struct frame *frame)
 	out_frame(frame, slot->raw, slot->length);
 }
 
+/*
+ * The acknowledgement is late. An end that takes in what it is sent more slowly than that is repeated would only get
+ * further behind: each time is given twice as long.
+ */
+static void go_back(struct frame *frame)
+{
+	uint64_t patience_us = (uint64_t)frame->retry_us << frame->retries;
+
+	if (frame->now_us - frame->progress_us < patience_us)
+		return;
+	frame->next = frame->unacknowledged;
+	if (patience_us < FRAME_RETRY_MAX_US)
+		frame->retries++;
+}
+
 size_t frame_output(struct frame *frame, const uint8_t **bytes, uint64_t now_us)
 {
 	tick(frame, now_us);
 	if (frame->out_sent == frame->out_length) {
 		if (frame->unacknowledged == frame->next)
 			frame->progress_us = frame->now_us;
-		else if (frame->now_us - frame->progress_us >= frame->retry_us)
-			frame->next = frame->unacknowledged;
+		else
+			go_back(frame);
 		if (frame->now_us - frame->said_us >= FRAME_HEARTBEAT_US)
 			frame->status_due = true;
 		if (frame->status_due || frame->repeat_due)
@@ -245,6 +260,7 @@ static void take_status(struct frame *frame, const uint8_t *credit)
 		frame->unacknowledged = frame->in[1];
 		frame->progress_us = frame->now_us;
 		frame->rewound_us = 0;
+		frame->retries = 0;
 	}
 	if (again && frame->unacknowledged != frame->next &&
 	    (!frame->rewound_us || frame->now_us - frame->rewound_us >= frame->retry_us)) {

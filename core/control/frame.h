@@ -30,6 +30,8 @@
 
 /* Each end says something at least so often. */
 #define FRAME_HEARTBEAT_US 1000000u
+/* What is not acknowledged is sent again, later each time, until it takes so long. */
+#define FRAME_RETRY_MAX_US 1000000u
 /* One that was not heard for so long is gone. */
 #define FRAME_LOST_US 4000000u
 
@@ -54,7 +56,8 @@ struct frame {
 	uint64_t repeat_us;   /* when we last asked for a repetition */
 	uint64_t rewound_us;  /* when we last went back because the other end asked for it */
 	uint32_t retry_us;
-	bool over; /* the other end said bye */
+	uint8_t retries; /* in a row, without an acknowledgement */
+	bool over;	 /* the other end said bye */
 
 	/* sending */
 	struct frame_slot slot[FRAME_WINDOW];

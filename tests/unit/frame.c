@@ -308,6 +308,34 @@ static void test_heartbeat_and_loss(void **state)
 	free(bench);
 }
 
+/* An end that is slow to answer is not told the same more often than it can hear it. */
+static void test_a_late_acknowledgement(void **state)
+{
+	struct bench *bench = bench_make(17);
+	struct frame *frame = &bench->end[0].frame;
+	const uint8_t *bytes;
+	uint64_t repeated;
+
+	(void)state;
+	for (unsigned i = 0; i < 1000; i++)
+		step(bench);
+	for (unsigned round = 0; round < 2; round++) {
+		repeated = frame->repeated;
+		write_some(bench, 0, 100);
+		/* 0, 1, 3, 7, 15 times RETRY_US, and then each 8 of them */
+		for (uint64_t end_us = bench->now_us + 63 * RETRY_US; bench->now_us < end_us; bench->now_us += 1000) {
+			size_t length = frame_output(frame, &bytes, bench->now_us);
+
+			if (length)
+				frame_sent(frame, length, bench->now_us);
+		}
+		assert_in_range(frame->repeated - repeated, 9, 10);
+		/* it has heard it: from then on as before */
+		expect_settles(bench);
+	}
+	free(bench);
+}
+
 static void test_bye(void **state)
 {
 	struct bench *bench = bench_make(13);
@@ -464,6 +492,7 @@ int main(void)
 		cmocka_unit_test(test_credit),
 		cmocka_unit_test(test_long_session),
 		cmocka_unit_test(test_heartbeat_and_loss),
+		cmocka_unit_test(test_a_late_acknowledgement),
 		cmocka_unit_test(test_bye),
 		cmocka_unit_test(test_hostile_frames),
 		cmocka_unit_test(test_bit_errors),
