@@ -59,15 +59,6 @@ static inline void cpu_cpuid(uint32_t leaf, uint32_t subleaf, uint32_t out[4])
 	__asm__ volatile("cpuid" : "=a"(out[0]), "=b"(out[1]), "=c"(out[2]), "=d"(out[3]) : "a"(leaf), "c"(subleaf));
 }
 
-/* The address of the last page fault. */
-static inline uint64_t cpu_cr2(void)
-{
-	uint64_t value;
-
-	__asm__ volatile("movq %%cr2, %0" : "=r"(value));
-	return value;
-}
-
 /* Stops for good; only a reset ends it. */
 static inline _Noreturn void cpu_halt(void)
 {

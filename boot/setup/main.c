@@ -5,6 +5,7 @@
  */
 #include <string.h>
 
+#include <platform/registers.h>
 #include <undercroft/errno.h>
 #include <undercroft/platform.h>
 #include <undercroft/plugin.h>
@@ -140,7 +141,7 @@ void trap_report(const struct trap_frame *frame)
 		   "undercroft: setup failed: exception %llu error %llx at %llx, cr2 %llx, rax %llx rdx %llx rsp %llx. "
 		   "Stopped.\n",
 		   (unsigned long long)frame->vector, (unsigned long long)frame->error, (unsigned long long)frame->rip,
-		   (unsigned long long)cpu_cr2(), (unsigned long long)frame->rax, (unsigned long long)frame->rdx,
+		   (unsigned long long)cpu_cr_get(2), (unsigned long long)frame->rax, (unsigned long long)frame->rdx,
 		   (unsigned long long)frame->rsp);
 	cpu_halt();
 }

@@ -5,6 +5,7 @@
  */
 #include <string.h>
 
+#include <platform/registers.h>
 #include <undercroft/alarm.h>
 #include <undercroft/errno.h>
 #include <undercroft/frontend.h>
@@ -139,7 +140,7 @@ static void trap_tell(const struct trap_frame *frame)
 	log_printf(&vmm.log, "undercroft: fatal: exception %llu error %llx in the hypervisor at image+%llx\n",
 		   (unsigned long long)frame->vector, (unsigned long long)frame->error,
 		   (unsigned long long)(frame->rip - (uintptr_t)vmm_header));
-	log_printf(&vmm.log, "cr2=%llx rflags=%llx rsp=%llx rbp=%llx\n", (unsigned long long)cpu_cr2(),
+	log_printf(&vmm.log, "cr2=%llx rflags=%llx rsp=%llx rbp=%llx\n", (unsigned long long)cpu_cr_get(2),
 		   (unsigned long long)frame->rflags, (unsigned long long)frame->rsp, (unsigned long long)frame->rbp);
 	log_printf(&vmm.log, "rax=%llx rcx=%llx rdx=%llx rbx=%llx rsi=%llx rdi=%llx\n", (unsigned long long)frame->rax,
 		   (unsigned long long)frame->rcx, (unsigned long long)frame->rdx, (unsigned long long)frame->rbx,
