@@ -5,6 +5,8 @@ Standard library only, Python 3.11.
 """
 
 import contextlib
+import importlib.machinery
+import importlib.util
 import os
 import shlex
 import shutil
@@ -66,6 +68,14 @@ def need_dependency(relative):
     if not path.exists():
         raise Failure(f"{path} is missing: run tools/deps")
     return path
+
+
+def load_tool(name):
+    """A program in tools/ as a module."""
+    loader = importlib.machinery.SourceFileLoader(name, str(TOP / "tools" / name))
+    module = importlib.util.module_from_spec(importlib.util.spec_from_loader(name, loader))
+    loader.exec_module(module)
+    return module
 
 
 def run(*command, timeout=600, **options):
