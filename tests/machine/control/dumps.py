@@ -14,11 +14,12 @@ from ctypes import byref, c_bool, c_char, c_char_p, c_int, c_uint, c_uint64, c_v
 from multiprocessing import get_context
 from pathlib import Path
 
+from croft import TIMEOUT_MS
+
 OUT, BUILD = Path(os.environ["OUT"]), Path(os.environ["BUILD"])
 PAGE = 4096
 ELF, LIME, RAW = range(3)
 LOST = 6
-TIMEOUT_MS = 60000  # an emulator that gets no CPU for seconds is no broken link
 
 
 class Failed(Exception):
